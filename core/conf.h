@@ -1,0 +1,65 @@
+/*
+ * conf.h: an INI file as sections and entries, each with the file and line it came from, after includes, overrides and
+ * the expansion of ${...} and @file. Knows nothing of plugins. Mistakes are collected, not reported one by one.
+ */
+#ifndef JVC_CONF_H
+#define JVC_CONF_H
+
+#include "util.h"
+
+struct jvc_where {
+    const char *file; /* as the user named it; null: the command line */
+    int line;
+};
+
+struct jvc_entry {
+    const char *name, *raw; /* as written; raw keeps line breaks of a value of several lines */
+    const char *value;      /* expanded; null until jvc_conf_read is done, or when expansion failed */
+    const char *dir;        /* what a relative path in the value is relative to; null: the working directory */
+    struct jvc_where where;
+    bool used;         /* somebody knew this key */
+    bool literal;      /* from the command line: nothing is expanded */
+    bool expanding;    /* on the way; met again: a cycle */
+    const char **more; /* indented lines of the value, as written, to find keys that were indented by mistake */
+    int *more_line;
+    size_t n_more;
+};
+
+struct jvc_section {
+    const char *name;
+    struct jvc_where where;
+    struct jvc_entry *entries;
+    size_t n;
+};
+
+struct jvc_conf {
+    struct jvc_section *sections; /* in the order of the file */
+    size_t n;
+    struct jvc_problem {
+        struct jvc_where where;
+        char *text;
+    } * problems;
+    size_t n_problems;
+    void **owned; /* everything that entries point to, freed together */
+    size_t n_owned;
+};
+
+/* Reads a file and n overrides ("section.key=value"). What is wrong stands in conf->problems. */
+void jvc_conf_read(struct jvc_conf *conf, const char *path, char *const *overrides, size_t n);
+void jvc_conf_free(struct jvc_conf *conf);
+/* The step of it that fills in every entry's value (expand.c). */
+void jvc_expand_all(struct jvc_conf *conf);
+
+struct jvc_section *jvc_conf_section(struct jvc_conf *conf, const char *name);
+struct jvc_entry *jvc_section_entry(struct jvc_section *s, const char *name);
+/* The same, marking the entry as known; null when it is not there or its value could not be expanded. */
+struct jvc_entry *jvc_section_take(struct jvc_section *s, const char *name);
+
+/* Keeps p until jvc_conf_free and returns it. */
+void *jvc_conf_own(struct jvc_conf *conf, void *p);
+
+JV_PRINTF(3, 4) void jvc_problem(struct jvc_conf *conf, struct jvc_where where, const char *fmt, ...);
+/* Writes the problems to stderr, "file:line: text", by file and line; answers how many. */
+size_t jvc_problems_print(const struct jvc_conf *conf);
+
+#endif

@@ -1,0 +1,190 @@
+/*
+ * dead.c: the dead-letter file: a JSON object a line for each rejected record, with the fields it came with. Rows are
+ * written as they come, so that nothing is lost with the process; at the end they are put into source order.
+ */
+#include "json.h"
+#include "pipeline.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Where a row stands in the file, and its record's place in the order of the source. */
+struct row {
+    long at, n;
+    uint32_t source, depth;
+    uint64_t sequence;
+    uint32_t *path; /* depth indexes, from the root's child down */
+};
+
+struct jvc_dead {
+    pthread_mutex_t lock;
+    FILE *file;
+    long size;
+    struct row *rows;
+    size_t n;
+    bool unordered; /* a row came before one that belongs in front of it */
+};
+
+static int by_source_order(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    if (x->source != y->source) return x->source < y->source ? -1 : 1;
+    if (x->sequence != y->sequence) return x->sequence < y->sequence ? -1 : 1;
+    for (uint32_t i = 0; i < x->depth && i < y->depth; i++)
+        if (x->path[i] != y->path[i]) return x->path[i] < y->path[i] ? -1 : 1;
+    if (x->depth != y->depth) return x->depth < y->depth ? -1 : 1;
+    return x->at < y->at ? -1 : 1;
+}
+
+static struct row place_of(const struct jvc_pipeline *pl, const struct jvc_node *n)
+{
+    struct row r = {.sequence = n->root->sequence};
+    while (r.source < pl->n && pl->stages[r.source] != n->source) r.source++;
+    for (const struct jvc_node *p = n; p->parent; p = p->parent) r.depth++;
+    r.path = jvc_alloc(r.depth * sizeof *r.path);
+    for (uint32_t i = r.depth; i > 0; n = n->parent) r.path[--i] = n->index;
+    return r;
+}
+
+/* A value by its type; bytes that are no UTF-8 as {"base64": ...}. */
+static void write_value(FILE *f, int32_t type, const struct jvc_value *v)
+{
+    if (type == JV_I64)
+        fprintf(f, "%lld", (long long)v->u.i);
+    else if (type == JV_F64)
+        jvc_json_double(f, v->u.f);
+    else if (jvc_utf8_valid(v->u.p, v->n, NULL))
+        jvc_json_string(f, v->u.p, v->n);
+    else {
+        fputs("{\"base64\": ", f);
+        jvc_json_base64(f, v->u.p, v->n);
+        fputc('}', f);
+    }
+}
+
+static void write_input(FILE *f, const struct jvc_stage *s, const jv_buf *b)
+{
+    const struct jvc_columns *c = s->kind == JVC_SOURCE ? &s->out : &s->in;
+    const char *comma = "";
+    fputs(", \"input\": {", f);
+    for (uint32_t i = 0; i < c->n; i++) {
+        const struct jvc_row_of *of = &c->v[i].of;
+        if (of->kind != JVC_SLOT || !b->v[of->at].set) continue;
+        fputs(comma, f);
+        jvc_json_string(f, c->v[i].c.name, strlen(c->v[i].c.name));
+        fputs(": ", f);
+        write_value(f, of->type, &b->v[of->at]);
+        comma = ", ";
+    }
+    fputs("}}\n", f);
+}
+
+/* The row as text, to be freed, n bytes; null: no memory. */
+static char *row_text(const struct jvc_stage *s, const jv_buf *b, const jv_err *why, size_t *size)
+{
+    char *text = NULL;
+    FILE *f = open_memstream(&text, size);
+    if (!f) return NULL;
+    fputs("{\"id\": ", f);
+    jvc_json_string(f, b->node->id, b->node->id_n);
+    fputs(", \"stage\": ", f);
+    jvc_json_string(f, s->sec->name, strlen(s->sec->name));
+    fputs(", \"place\": ", f);
+    char *where = jvc_format("%s:%d", s->sec->where.file ? s->sec->where.file : "command line", s->sec->where.line);
+    jvc_json_string(f, where, strlen(where));
+    free(where);
+    fputs(", \"error\": ", f);
+    size_t n = strnlen(why->text, sizeof why->text - 1), bad;
+    jvc_json_string(f, why->text, jvc_utf8_valid(why->text, n, &bad) ? n : bad);
+    write_input(f, s, b);
+    bool whole = !ferror(f) && !fclose(f);
+    if (whole) return text;
+    free(text);
+    return NULL;
+}
+
+static bool failed(const struct jvc_pipeline *pl, jv_err *err)
+{
+    jv_fail(err, JV_FATAL, "%s: %s", pl->dead_path, strerror(errno));
+    return false;
+}
+
+void jvc_dead_begin(struct jvc_pipeline *pl)
+{
+    struct stat st;
+    if (!lstat(pl->dead_path, &st) && S_ISREG(st.st_mode)) unlink(pl->dead_path); /* never a device */
+    pl->dead = jvc_alloc(sizeof *pl->dead);
+    pthread_mutex_init(&pl->dead->lock, NULL);
+}
+
+bool jvc_dead_write(struct jvc_pipeline *pl, const struct jvc_stage *s, const jv_buf *b, const jv_err *why, jv_err *err)
+{
+    struct jvc_dead *d = pl->dead;
+    size_t n;
+    char *text = row_text(s, b, why, &n);
+    pthread_mutex_lock(&d->lock);
+    if (text && !d->file) d->file = fopen(pl->dead_path, "w+e");
+    bool ok = text && d->file && fwrite(text, 1, n, d->file) == n && !fflush(d->file);
+    if (ok) {
+        struct row r = place_of(pl, b->node);
+        r.at = d->size;
+        r.n = (long)n;
+        d->size += r.n;
+        d->rows = jvc_room(d->rows, d->n, sizeof *d->rows);
+        if (d->n && by_source_order(&d->rows[d->n - 1], &r) > 0) d->unordered = true;
+        d->rows[d->n++] = r;
+    } else {
+        failed(pl, err);
+    }
+    pthread_mutex_unlock(&d->lock);
+    free(text);
+    return ok;
+}
+
+/* Writes the rows in order beside the file and puts that in its place. */
+static bool rewrite(struct jvc_pipeline *pl, jv_err *err)
+{
+    struct jvc_dead *d = pl->dead;
+    char *path = jvc_format("%s.sorting", pl->dead_path);
+    FILE *out = fopen(path, "we");
+    bool ok = out != NULL;
+    qsort(d->rows, d->n, sizeof *d->rows, by_source_order);
+    for (size_t i = 0; ok && i < d->n; i++) {
+        ok = !fseek(d->file, d->rows[i].at, SEEK_SET);
+        for (long k = 0; ok && k < d->rows[i].n; k++) {
+            int c = getc(d->file);
+            ok = c != EOF && putc(c, out) != EOF;
+        }
+    }
+    if (out && fclose(out)) ok = false;
+    if (!ok || rename(path, pl->dead_path)) {
+        failed(pl, err);
+        unlink(path);
+        ok = false;
+    }
+    free(path);
+    return ok;
+}
+
+bool jvc_dead_end(struct jvc_pipeline *pl, jv_err *err)
+{
+    struct jvc_dead *d = pl->dead;
+    bool ok = true;
+    struct stat st;
+    bool seekable = d->file && !fstat(fileno(d->file), &st) && S_ISREG(st.st_mode);
+    if (d->unordered && seekable) ok = rewrite(pl, err);
+    if (d->file && fclose(d->file) && ok) ok = failed(pl, err);
+    for (size_t i = 0; i < d->n; i++) free(d->rows[i].path);
+    free(d->rows);
+    d->rows = NULL;
+    d->file = NULL;
+    return ok;
+}
+
+uint64_t jvc_dead_count(const struct jvc_pipeline *pl)
+{
+    return pl->dead ? pl->dead->n : 0;
+}

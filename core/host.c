@@ -1,0 +1,419 @@
+/* host.c: the functions a plugin calls. Their contracts stand at struct jv_host in jevons.h. */
+#include "pipeline.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The instance behind the table a plugin was given: the table is its first member. */
+static struct jvc_stage *self(const jv_host *h)
+{
+    return (struct jvc_stage *)(uintptr_t)h;
+}
+
+static int32_t no_memory(jv_err *err)
+{
+    return jv_fail(err, JV_FATAL, "out of memory");
+}
+
+JV_PRINTF(3, 4) static void host_log(const jv_host *h, int32_t level, const char *fmt, ...)
+{
+    va_list ap;
+    char text[1024];
+    if (jvc_quiet && level == JV_LOG_INFO) return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    for (char *p = text; *p; p++)
+        if (*p == '\n' || *p == '\r') *p = ' ';
+    jvc_say("%s: %s%s", self(h)->sec->name, level >= JV_LOG_WARN ? "warning: " : "", text);
+}
+
+static int32_t host_field(const jv_host *h, const char *name, int32_t type, uint32_t access, jv_err *err)
+{
+    struct jvc_stage *s = self(h);
+    struct jvc_row_of row = {.name = name, .type = type, .access = access};
+    if (s->opened_well) return jv_fail(err, JV_FATAL, "the plugin binds field %s after open", name);
+    if (jvc_bind_name(s, &row, err) < 0) return JV_BAD;
+    row.name = jvc_conf_own(&s->pl->conf, jvc_strdup(name));
+    s->rows = jvc_room(s->rows, s->n_rows, sizeof *s->rows);
+    s->rows[s->n_rows] = row;
+    return (int32_t)s->n_rows++;
+}
+
+static const jv_column *host_column(const jv_host *h, uint32_t i)
+{
+    struct jvc_stage *s = self(h);
+    return i < s->in.n ? &s->in.v[i].c : NULL;
+}
+
+/* The row, or null for a number the plugin made up. */
+static const struct jvc_row_of *row_of(const struct jvc_stage *s, int32_t row)
+{
+    return row >= 0 && (uint32_t)row < s->n_rows ? &s->rows[row] : NULL;
+}
+
+static jv_str host_get(const jv_host *h, const jv_buf *b, int32_t row)
+{
+    const struct jvc_row_of *r = row_of(self(h), row);
+    if (!r) return (jv_str){NULL, 0};
+    if (r->kind == JVC_ID) return (jv_str){b->node->id, b->node->id_n};
+    if (r->kind != JVC_SLOT || !b->v[r->at].block) return (jv_str){NULL, 0};
+    return (jv_str){b->v[r->at].u.p, b->v[r->at].n};
+}
+
+static int64_t host_get_i64(const jv_host *h, const jv_buf *b, int32_t row, int64_t absent)
+{
+    const struct jvc_row_of *r = row_of(self(h), row);
+    if (r && r->kind == JVC_COUNT) return atomic_load_explicit(&b->node->counts[r->at], memory_order_relaxed);
+    return r && r->kind == JVC_SLOT && r->type == JV_I64 && b->v[r->at].set ? b->v[r->at].u.i : absent;
+}
+
+static double host_get_f64(const jv_host *h, const jv_buf *b, int32_t row, double absent)
+{
+    const struct jvc_row_of *r = row_of(self(h), row);
+    return r && r->kind == JVC_SLOT && r->type == JV_F64 && b->v[r->at].set ? b->v[r->at].u.f : absent;
+}
+
+/* Whoever read the old bytes may go on doing so until the call returns. */
+static bool release_late(struct jvc_block *old)
+{
+    struct jvc_call *c = jvc_current_call;
+    if (!old) return true;
+    if (c) {
+        struct jvc_block **late = realloc(c->late, (c->n_late + 1) * sizeof *late);
+        if (!late) return false;
+        c->late = late;
+        late[c->n_late++] = old;
+    } else {
+        jvc_block_release(old);
+    }
+    return true;
+}
+
+/* The value behind a row that may be set, or null. */
+static struct jvc_value *settable(const struct jvc_stage *s, jv_buf *b, int32_t row)
+{
+    const struct jvc_row_of *r = row_of(s, row);
+    return r && r->kind == JVC_SLOT && (r->access & JV_OUT) ? &b->v[r->at] : NULL;
+}
+
+static int32_t set_bytes(const jv_host *h, jv_buf *b, int32_t row, struct jvc_value v, jv_err *err)
+{
+    struct jvc_value *to = settable(self(h), b, row);
+    if (!to) return jv_fail(err, JV_FATAL, "the plugin sets row %d, which it does not declare as JV_OUT", row);
+    if (!release_late(to->block)) return no_memory(err);
+    if (b->growing == (int32_t)(to - b->v)) b->growing = -1;
+    *to = v;
+    return JV_OK;
+}
+
+static char *host_put(const jv_host *h, jv_buf *b, int32_t row, size_t n, jv_err *err)
+{
+    struct jvc_block *block = jvc_block_new(n);
+    if (!block) {
+        no_memory(err);
+        return NULL;
+    }
+    if (set_bytes(h, b, row, (struct jvc_value){.block = block, .u.p = block->data, .n = n, .set = true}, err) == JV_OK)
+        return block->data;
+    jvc_block_release(block);
+    return NULL;
+}
+
+static int32_t host_view(const jv_host *h, jv_buf *b, int32_t row, const jv_buf *of, int32_t of_row, size_t at,
+    size_t n, jv_err *err)
+{
+    const struct jvc_row_of *from = row_of(self(h), of_row), *to = row_of(self(h), row);
+    jv_str s = host_get(h, of, of_row);
+    if (!from || !to || from->kind != JVC_SLOT || !of->v[from->at].block)
+        return jv_fail(err, JV_FATAL, "the plugin views row %d, which holds no bytes", of_row);
+    if (at > s.n || n > s.n - at) return jv_fail(err, JV_FATAL, "the plugin views bytes %zu+%zu of %zu", at, n, s.n);
+    if (to->type == JV_UTF8 && !(jvc_utf8_boundary(s.p, s.n, at) && jvc_utf8_boundary(s.p, s.n, at + n)))
+        return jv_fail(err, JV_FATAL, "the plugin cuts a character at byte %zu or %zu", at, at + n);
+    struct jvc_block *block = of->v[from->at].block;
+    atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
+    int32_t rc = set_bytes(h, b, row, (struct jvc_value){.block = block, .u.p = s.p + at, .n = n, .set = true}, err);
+    if (rc < 0) jvc_block_release(block);
+    return rc;
+}
+
+static void host_put_i64(const jv_host *h, jv_buf *b, int32_t row, int64_t v)
+{
+    struct jvc_value *to = settable(self(h), b, row);
+    if (to) *to = (struct jvc_value){.u.i = v, .set = true};
+}
+
+static void host_put_f64(const jv_host *h, jv_buf *b, int32_t row, double v)
+{
+    struct jvc_value *to = settable(self(h), b, row);
+    if (to) *to = (struct jvc_value){.u.f = v, .set = true};
+}
+
+static void *host_scratch(const jv_host *h, size_t n, jv_err *err)
+{
+    struct jvc_call *c = jvc_current_call;
+    size_t rounded = (n + 63) & ~(size_t)63;
+    if (!c || rounded < n) {
+        jv_fail(err, JV_FATAL, c ? "out of memory" : "the plugin asks for scratch outside of a call");
+        return NULL;
+    }
+    void **list = realloc(c->scratch, (c->n_scratch + 1) * sizeof *list);
+    void *p = list ? aligned_alloc(64, rounded ? rounded : 64) : NULL;
+    if (list) c->scratch = list;
+    if (p)
+        c->scratch[c->n_scratch++] = p;
+    else
+        no_memory(err);
+    return p;
+}
+
+static jv_str host_id(const jv_host *h, const jv_buf *b)
+{
+    return (jv_str){b->node->id, b->node->id_n};
+}
+
+static int32_t host_is_partial(const jv_host *h, const jv_buf *b)
+{
+    return b->partial;
+}
+
+/* Remembers a buffer the running function made, until it emits it. */
+static void remember(jv_buf *b)
+{
+    struct jvc_call *c = jvc_current_call;
+    b->open = true;
+    if (!c) return; /* a source's own thread: nobody's return would end its life */
+    b->next = c->open;
+    if (c->open) c->open->prev = b;
+    c->open = b;
+}
+
+static void forget(jv_buf *b)
+{
+    struct jvc_call *c = jvc_current_call;
+    b->open = false;
+    if (b->next) b->next->prev = b->prev;
+    if (b->prev)
+        b->prev->next = b->next;
+    else if (c && c->open == b)
+        c->open = b->next;
+    b->next = b->prev = NULL;
+}
+
+/* A place in the source's window; JV_OK and *slot, or why not. */
+static int32_t window_take(struct jvc_stage *s, struct jvc_node *n, jv_err *err)
+{
+    int32_t rc = JV_OK;
+    pthread_mutex_lock(&s->lock);
+    if (atomic_load(&s->pl->stopping) || atomic_load(&s->ended)) {
+        rc = jv_fail(err, JV_STOPPED, "the run is being stopped");
+    } else if (s->in_flight == s->window) {
+        rc = jv_fail(err, JV_FULL, "all %u places of the window are taken", s->window);
+    } else {
+        uint32_t slot = s->first_free != UINT32_MAX ? s->first_free : s->slots_used++;
+        if (slot == s->first_free) s->first_free = s->slots[slot].next_free;
+        s->slots[slot].node = n;
+        n->slot = slot;
+        n->sequence = s->sequence++;
+        s->in_flight++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+static jv_buf *host_begin(const jv_host *h, const jv_origin *o, jv_err *err)
+{
+    struct jvc_stage *s = self(h);
+    if (s->kind != JVC_SOURCE) {
+        jv_fail(err, JV_FATAL, "the plugin begins records but is no source");
+        return NULL;
+    }
+    if (!o->position.n || o->position.n > 4096 || !jvc_utf8_valid(o->position.p, o->position.n, NULL)) {
+        jv_fail(err, JV_BAD, "a position is 1 to 4096 bytes of UTF-8");
+        return NULL;
+    }
+    struct jvc_node *n = jvc_node_new(s, NULL, o->position.n);
+    jv_buf *b = n ? jvc_buf_new(s->pl, n) : NULL;
+    if (!b || window_take(s, n, err) < 0) {
+        if (!b) no_memory(err);
+        if (n) free(n->id);
+        free(n); /* never was in the window: nothing to settle */
+        free(b);
+        return NULL;
+    }
+    memcpy(n->id, o->position.p, o->position.n);
+    n->id[n->id_n] = 0;
+    n->user = o->user;
+    remember(b);
+    return b;
+}
+
+static jv_buf *host_fork(const jv_host *h, const jv_buf *parent, jv_err *err)
+{
+    struct jvc_stage *s = self(h);
+    struct jvc_node *up = parent->node;
+    char number[16];
+    int digits = snprintf(number, sizeof number, "/%u", up->children);
+    struct jvc_node *n = jvc_node_new(up->source, up, up->id_n + (size_t)digits);
+    jv_buf *b = n ? jvc_buf_copy(s->pl, parent) : NULL;
+    if (!b) {
+        if (n) jvc_node_release(n);
+        no_memory(err);
+        return NULL;
+    }
+    memcpy(n->id, up->id, up->id_n);
+    memcpy(n->id + up->id_n, number, (size_t)digits + 1);
+    n->index = up->children++;
+    jvc_node_release(b->node); /* the copy's; the child keeps its parent itself */
+    b->node = n;
+    remember(b);
+    return b;
+}
+
+static int32_t host_emit(const jv_host *h, jv_buf *b, int32_t port, jv_err *err)
+{
+    struct jvc_stage *s = self(h);
+    if (b->open) forget(b);
+    if (port < 0 || (uint32_t)port >= s->n_ports) {
+        jvc_drop_cancelled(s, b);
+        return jv_fail(err, JV_FATAL, "the plugin emits to port %d of %u", port, s->n_ports);
+    }
+    if (jvc_node_cancelled(b->node)) {
+        jvc_drop_cancelled(s, b);
+        return jv_fail(err, JV_CANCELLED, "cancelled");
+    }
+    struct jvc_stage *source = b->node->source;
+    struct jvc_call *c = jvc_current_call;
+    jvc_give(s, (uint32_t)port, b, c && c->stage == s ? c->task : NULL);
+    if (atomic_load(&s->pl->cancelled)) return jv_fail(err, JV_CANCELLED, "cancelled");
+    if (s == source && (atomic_load(&source->ended) || atomic_load(&s->pl->stopping)))
+        return jv_fail(err, JV_END, "nothing more is wanted");
+    return JV_OK;
+}
+
+static int32_t host_reject(const jv_host *h, jv_buf *b, const jv_err *why, jv_err *err)
+{
+    struct jvc_stage *s = self(h);
+    if (b->open) forget(b);
+    jvc_reject(s, b, why);
+    return atomic_load(&s->pl->cancelled) ? jv_fail(err, JV_FATAL, "the run has ended") : JV_OK;
+}
+
+/* Appends to the field a snapshot shows. Those who hold older snapshots see as many bytes as they always did. */
+static int32_t append(const jv_host *h, jv_buf *b, int32_t row, const char *more, size_t n, jv_err *err)
+{
+    const struct jvc_row_of *r = row_of(self(h), row);
+    struct jvc_value *v = settable(self(h), b, row);
+    if (!v) return jv_fail(err, JV_FATAL, "the plugin appends to row %d, which it does not declare as JV_OUT", row);
+    bool mine = b->growing == (int32_t)r->at;
+    size_t old = mine ? v->n : 0;
+    if (n > SIZE_MAX / 4 - old) return no_memory(err);
+    if (!mine || n > v->block->cap - old) {
+        struct jvc_block *block = jvc_block_new((old + n) * 2 + 256);
+        if (!block) return no_memory(err);
+        if (old) memcpy(block->data, v->u.p, old);
+        jvc_block_release(v->block);
+        *v = (struct jvc_value){.block = block, .u.p = block->data, .n = old, .set = true};
+        b->growing = (int32_t)r->at;
+    }
+    memcpy(v->block->data + old, more, n);
+    v->n = old + n;
+    return JV_OK;
+}
+
+static uint64_t host_record(const jv_host *h, const jv_buf *b)
+{
+    const struct jvc_node *root = b->node->root;
+    pthread_mutex_lock(&root->source->lock);
+    uint64_t generation = root->source->slots[root->slot].generation;
+    pthread_mutex_unlock(&root->source->lock);
+    return (generation << 32 | root->slot) + 1;
+}
+
+static void host_cancel(const jv_host *h, uint64_t record)
+{
+    struct jvc_stage *s = self(h);
+    uint64_t at = record - 1;
+    if (!record || s->kind != JVC_SOURCE) return;
+    pthread_mutex_lock(&s->lock);
+    uint32_t slot = (uint32_t)at;
+    if (slot < s->slots_used && s->slots[slot].node && s->slots[slot].generation == (uint32_t)(at >> 32))
+        atomic_store(&s->slots[slot].node->cancelled, 1);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static int32_t host_cancelled(const jv_host *h, const jv_buf *b)
+{
+    return jvc_node_cancelled(b->node);
+}
+
+static int32_t host_wait(const jv_host *h, int32_t fd, int32_t events, int64_t ms)
+{
+    struct jvc_pipeline *pl = self(h)->pl;
+    struct pollfd p[2] = {{.fd = pl->stop_fd, .events = POLLIN}, {.fd = fd, .events = (short)events}};
+    int64_t until = ms < 0 ? INT64_MAX : jvc_now() / 1000000 + ms;
+    for (;;) {
+        int64_t left = ms < 0 ? -1 : until - jvc_now() / 1000000;
+        if (ms >= 0 && left < 0) left = 0;
+        int rc = poll(p, fd < 0 ? 1 : 2, left > 1000000 ? 1000000 : (int)left);
+        if (rc < 0 && errno != EINTR) return 0;
+        if (rc > 0) return p[0].revents ? JV_STOPPED : 1;
+        if (rc == 0 && left >= 0 && left <= 1000000) return 0;
+    }
+}
+
+static void host_count(const jv_host *h, jv_buf *b, int32_t counter, int64_t n)
+{
+    struct jvc_stage *s = self(h);
+    if (counter < 0 || (uint32_t)counter >= s->n_counters) return;
+    uint32_t at = s->counters[counter];
+    atomic_fetch_add_explicit(&s->sums[counter], n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&b->node->counts[at], n, memory_order_relaxed);
+    if (b->node->root != b->node) atomic_fetch_add_explicit(&b->node->root->counts[at], n, memory_order_relaxed);
+}
+
+static int32_t host_partial(const jv_host *h, jv_buf *b, int32_t row, const char *more, size_t n, jv_err *err)
+{
+    struct jvc_stage *s = self(h);
+    int32_t rc = append(h, b, row, more, n, err);
+    if (rc < 0 || !s->streams) return rc;
+    if (s->farm && !jvc_task_streams(s->farm, b->task)) return JV_OK;
+    jv_buf *snapshot = jvc_buf_copy(s->pl, b);
+    if (!snapshot) return JV_OK; /* a snapshot may vanish */
+    snapshot->partial = true;
+    if (s->farm)
+        jvc_task_snapshot(s->farm, b->task, snapshot);
+    else
+        jvc_deliver(s, 0, snapshot);
+    return JV_OK;
+}
+
+const jv_host jvc_host_table = {
+    .struct_size = sizeof(jv_host),
+    .abi_minor = JV_ABI_MINOR,
+    .log = host_log,
+    .field = host_field,
+    .column = host_column,
+    .get = host_get,
+    .get_i64 = host_get_i64,
+    .get_f64 = host_get_f64,
+    .put = host_put,
+    .view = host_view,
+    .put_i64 = host_put_i64,
+    .put_f64 = host_put_f64,
+    .scratch = host_scratch,
+    .id = host_id,
+    .is_partial = host_is_partial,
+    .begin = host_begin,
+    .fork = host_fork,
+    .emit = host_emit,
+    .partial = host_partial,
+    .record = host_record,
+    .cancel = host_cancel,
+    .cancelled = host_cancelled,
+    .wait = host_wait,
+    .count = host_count,
+    .reject = host_reject,
+};

@@ -1,0 +1,304 @@
+/* setup.c: what one section says, into one stage: host keys, options, the fields it reads and sets. */
+#include "option.h"
+#include "pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PARALLEL_MOST "1..1024"
+
+const char *jvc_type_name(int32_t type)
+{
+    static const char *const names[] = {"any", "utf8", "bytes", "json", "i64", "f64"};
+    return type >= 0 && type <= JV_F64 ? names[type] : "unknown";
+}
+
+static struct jvc_where place_of_key(const struct jvc_stage *s, const char *key)
+{
+    struct jvc_entry *e = jvc_section_entry(s->sec, key);
+    return e ? e->where : s->sec->where;
+}
+
+/* A whole number of the host's own keys; `value` keeps its default when the key is absent. */
+static void host_number(struct jvc_stage *s, const char *key, const char *range, int64_t *value)
+{
+    jv_err err;
+    struct jvc_entry *e = jvc_section_take(s->sec, key);
+    if (e && jvc_option_number(e->value, range, value, &err) < 0)
+        jvc_problem(&s->pl->conf, e->where, "`%s`: %s", key, err.text);
+}
+
+static void host_keys(struct jvc_stage *s)
+{
+    static const char *const later[] = {"ordered", "isolate", "timeout", "priority"};
+    int64_t window = 4096;
+    s->threads = s->def->threads ? s->def->threads : 1;
+    s->retries = s->pl->retries;
+    s->stop_on_error = s->pl->stop_on_error;
+    host_number(s, "threads", PARALLEL_MOST, &s->threads);
+    host_number(s, "retries", "0..1000", &s->retries);
+    if (s->kind == JVC_SOURCE) host_number(s, "in_flight", "1..1000000", &window);
+    s->window = (uint32_t)window;
+    if (s->threads > 1 && !(s->def->flags & JV_PARALLEL))
+        jvc_problem(&s->pl->conf, place_of_key(s, "threads"), "`threads`: %s runs in one thread only", s->def->name);
+    struct jvc_entry *e = jvc_section_take(s->sec, "on_error");
+    int word = e ? jvc_option_word("reject|stop", e->value) : -1;
+    if (e && word < 0) jvc_problem(&s->pl->conf, e->where, "`on_error`: \"%.60s\" is none of reject|stop", e->value);
+    if (e && word >= 0) s->stop_on_error = word == 1;
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        e = jvc_section_entry(s->sec, later[i]);
+        if (!e) continue;
+        e->used = true;
+        jvc_problem(&s->pl->conf, e->where, "`%s`: not in this version", later[i]);
+    }
+}
+
+/* A ref: the named section's stage and the service wanted of it. The stage is opened later, its place is known now. */
+static int32_t set_ref(struct jvc_stage *s, const jv_opt *o, const char *value, jv_err *err)
+{
+    jv_ref *ref = (jv_ref *)(void *)((char *)s->ctx + o->offset);
+    if (!*value) return JV_OK;
+    struct jvc_stage *to = NULL;
+    struct jvc_nearest near = {.name = value};
+    for (uint32_t i = 0; i < s->pl->n; i++) {
+        struct jvc_stage *x = s->pl->stages[i];
+        if (!strcmp(x->sec->name, value)) to = x;
+        for (uint32_t k = 0; JVC_SERVICE(x->desc, x->def, k); k++)
+            if (!strcmp(JVC_SERVICE(x->desc, x->def, k)->id, o->range)) jvc_nearest_try(&near, x->sec->name);
+    }
+    if (!to)
+        return jv_fail(err, JV_BAD, "no section [%.60s]%s%s%s", value, near.best ? "; did you mean [" : "",
+            near.best ? near.best : "", near.best ? "]?" : "");
+    for (uint32_t k = 0; JVC_SERVICE(to->desc, to->def, k); k++) {
+        const jv_service *v = JVC_SERVICE(to->desc, to->def, k);
+        if (strcmp(v->id, o->range)) continue;
+        *ref = (jv_ref){v->api, to->ctx};
+        s->refs = jvc_room(s->refs, s->n_refs, sizeof *s->refs);
+        s->refs[s->n_refs++] = to;
+        return JV_OK;
+    }
+    return jv_fail(err, JV_BAD, "[%s] (%s:%d) is no %s", value,
+        to->sec->where.file ? to->sec->where.file : "command line", to->sec->where.line, o->range);
+}
+
+static void set_option(struct jvc_stage *s, const jv_opt *o)
+{
+    jv_err err;
+    struct jvc_entry *e = jvc_section_entry(s->sec, o->name);
+    if (e) e->used = true;
+    if (e && !e->value) return; /* its expansion failed and was told */
+    const char *value = e ? e->value : o->def;
+    if (!value) {
+        char what[160];
+        jvc_option_describe(o, what, sizeof what);
+        jvc_problem(&s->pl->conf, s->sec->where, "[%s] needs `%s` (%s): %s", s->sec->name, o->name, what, o->help);
+        return;
+    }
+    int32_t rc = o->type == JV_OPT_REF ? set_ref(s, o, value, &err)
+                                       : jvc_option_set(o, s->ctx, &s->pl->conf, value, e ? e->dir : NULL, &err);
+    if (rc < 0) jvc_problem(&s->pl->conf, e ? e->where : s->sec->where, "`%s`: %s", o->name, err.text);
+}
+
+/* Every name a key of this section may have, joined; and the nearest to `key`. */
+static void unknown_key(struct jvc_stage *s, const struct jvc_entry *e)
+{
+    struct jvc_nearest near = {.name = e->name};
+    char list[400] = "";
+    size_t n = 0;
+    for (uint32_t i = 0; JVC_OPT(s->desc, s->def, i); i++) {
+        const char *name = JVC_OPT(s->desc, s->def, i)->name;
+        jvc_nearest_try(&near, name);
+        if (n < sizeof list) n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", name);
+    }
+    for (uint32_t i = 0; JVC_FIELD(s->desc, s->def, i); i++) {
+        const char *name = JVC_FIELD(s->desc, s->def, i)->name;
+        jvc_nearest_try(&near, name);
+        if (n < sizeof list) n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", name);
+    }
+    static const char *const common[] = {"from", "threads", "on_error", "retries", "in_flight"};
+    for (size_t i = 0; i < sizeof common / sizeof *common; i++) jvc_nearest_try(&near, common[i]);
+    jvc_problem(&s->pl->conf, e->where, "unknown key `%s`%s%s%s; [%s] takes %s", e->name,
+        near.best ? ", did you mean `" : "", near.best ? near.best : "", near.best ? "`?" : "", s->sec->name,
+        n ? list : "no options");
+}
+
+static bool key_known(const struct jvc_stage *s, const char *name, size_t n)
+{
+    for (uint32_t i = 0; JVC_OPT(s->desc, s->def, i); i++)
+        if (!strncmp(JVC_OPT(s->desc, s->def, i)->name, name, n) && !JVC_OPT(s->desc, s->def, i)->name[n]) return true;
+    for (uint32_t i = 0; JVC_FIELD(s->desc, s->def, i); i++)
+        if (!strncmp(JVC_FIELD(s->desc, s->def, i)->name, name, n) && !JVC_FIELD(s->desc, s->def, i)->name[n])
+            return true;
+    return false;
+}
+
+/* An indented line that begins like a key of this section was hardly meant as text of the key above. */
+static void indented_keys(struct jvc_stage *s, const struct jvc_entry *e)
+{
+    for (size_t i = 0; i < e->n_more; i++) {
+        size_t n = strcspn(e->more[i], " \t=\n");
+        const char *rest = e->more[i] + n + strspn(e->more[i] + n, " \t");
+        if (n && *rest == '=' && key_known(s, e->more[i], n))
+            jvc_problem(&s->pl->conf, (struct jvc_where){e->where.file, e->more_line[i]},
+                "`%.*s =` is indented, so it belongs to the value of `%s`: unindent it, or put the text into a file "
+                "and use @file",
+                (int)n, e->more[i], e->name);
+    }
+}
+
+void jvc_stage_configure(struct jvc_stage *s)
+{
+    host_keys(s);
+    for (uint32_t i = 0; JVC_OPT(s->desc, s->def, i); i++) set_option(s, JVC_OPT(s->desc, s->def, i));
+    jvc_stage_rows(s);
+    for (size_t i = 0; i < s->sec->n; i++) {
+        if (!s->sec->entries[i].used) unknown_key(s, &s->sec->entries[i]);
+        indented_keys(s, &s->sec->entries[i]);
+    }
+}
+
+static bool field_name_ok(const char *name)
+{
+    return *name && !strchr("0123456789", *name) &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == strlen(name);
+}
+
+void jvc_stage_rows(struct jvc_stage *s)
+{
+    for (uint32_t i = 0; JVC_FIELD(s->desc, s->def, i); i++) {
+        const jv_field *f = JVC_FIELD(s->desc, s->def, i);
+        struct jvc_entry *e = jvc_section_take(s->sec, f->name);
+        const char *name = e ? e->value : f->field;
+        if (!field_name_ok(name) || ((f->access & JV_OUT) && !strcmp(name, "id")))
+            jvc_problem(&s->pl->conf, place_of_key(s, f->name), "`%s`: \"%.60s\" is no name for a field", f->name, name);
+        s->rows = jvc_room(s->rows, s->n_rows, sizeof *s->rows);
+        s->rows[s->n_rows++] = (struct jvc_row_of){.name = name, .type = f->type, .access = f->access};
+    }
+    s->n_declared = s->n_rows;
+}
+
+/* Whether a field of type `has` may be read as `wants`. */
+static bool readable(int32_t has, int32_t wants)
+{
+    if (wants == JV_ANY || has == wants) return true;
+    if (wants == JV_BYTES) return has == JV_UTF8 || has == JV_JSON;
+    return wants == JV_UTF8 && has == JV_JSON;
+}
+
+/* The slot of a field: one per name and type within the pipeline. */
+static uint32_t slot_of(struct jvc_pipeline *pl, const char *name, int32_t type)
+{
+    for (uint32_t i = 0; i < pl->n; i++)
+        for (uint32_t k = 0; k < pl->stages[i]->n_rows; k++) {
+            const struct jvc_row_of *r = &pl->stages[i]->rows[k];
+            if (r->kind == JVC_SLOT && (r->access & JV_OUT) && r->type == type && !strcmp(r->name, name)) return r->at;
+        }
+    return pl->n_slots++;
+}
+
+static int32_t bind_input(struct jvc_stage *s, struct jvc_row_of *row, jv_err *err)
+{
+    struct jvc_nearest near = {.name = row->name};
+    char list[240] = "";
+    size_t n = 0;
+    for (uint32_t i = 0; i < s->in.n; i++) {
+        const struct jvc_column *c = &s->in.v[i];
+        if (!strcmp(c->c.name, row->name)) {
+            if (!readable(c->c.type, row->type)) {
+                return jv_fail(err, JV_BAD, "it reads `%s` as %s, but %s makes it %s", row->name,
+                    jvc_type_name(row->type), c->by ? jvc_stage_place(c->by) : "the host", jvc_type_name(c->c.type));
+            }
+            row->kind = c->of.kind;
+            row->at = c->of.at;
+            if (c->of.kind != JVC_SLOT || row->type == JV_ANY) row->type = c->c.type;
+            return JV_OK;
+        }
+        jvc_nearest_try(&near, c->c.name);
+        if (n < sizeof list) n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", c->c.name);
+    }
+    if (row->access & JV_OPTIONAL) {
+        row->kind = JVC_ABSENT;
+        return JV_OK;
+    }
+    return jv_fail(err, JV_BAD, "no field `%s` comes here%s%s%s; there are %s", row->name,
+        near.best ? ", did you mean `" : "", near.best ? near.best : "", near.best ? "`?" : "", list);
+}
+
+int32_t jvc_bind_name(struct jvc_stage *s, struct jvc_row_of *row, jv_err *err)
+{
+    if (row->access & JV_IN) return bind_input(s, row, err);
+    if (!(row->access & JV_OUT) || row->type < JV_UTF8 || row->type > JV_F64)
+        return jv_fail(err, JV_FATAL, "the plugin binds `%s` without type or access", row->name);
+    if (!field_name_ok(row->name) || !strcmp(row->name, "id"))
+        return jv_fail(err, JV_BAD, "\"%.60s\" is no name for a field", row->name);
+    row->at = slot_of(s->pl, row->name, row->type);
+    row->kind = JVC_SLOT;
+    return JV_OK;
+}
+
+bool jvc_stage_bind(struct jvc_stage *s)
+{
+    static const struct jvc_column id = {.c = {"id", JV_UTF8, 0}, .of = {.name = "id", .type = JV_UTF8, .kind = JVC_ID}};
+    jv_err err;
+    bool ok = true;
+    if (s->kind == JVC_RESOURCE) return true;
+    const struct jvc_columns *from = s->up ? &s->up->out : NULL;
+    s->in.n = from ? from->n : 1;
+    s->in.v = jvc_alloc(s->in.n * sizeof *s->in.v);
+    memcpy(s->in.v, from ? from->v : &id, s->in.n * sizeof *s->in.v);
+    for (uint32_t i = 0; i < s->n_declared; i++) {
+        if (jvc_bind_name(s, &s->rows[i], &err) >= 0) continue;
+        ok = false;
+        jvc_problem(&s->pl->conf, place_of_key(s, JVC_FIELD(s->desc, s->def, i)->name), "[%s]: %s", s->sec->name,
+            err.text);
+    }
+    return ok;
+}
+
+/* A field set here hides one of that name from above. */
+static void add_column(struct jvc_columns *c, struct jvc_column add)
+{
+    uint32_t i = 0;
+    while (i < c->n && strcmp(c->v[i].c.name, add.c.name)) i++;
+    if (i == c->n) {
+        c->v = jvc_grow(c->v, (c->n + 1) * sizeof *c->v);
+        c->n++;
+    }
+    c->v[i] = add;
+}
+
+static uint32_t counter_of(struct jvc_pipeline *pl, const jv_counter *c)
+{
+    for (uint32_t i = 0; i < pl->n_counters; i++)
+        if (!strcmp(pl->counters[i].name, c->name)) return i;
+    pl->counters = jvc_room(pl->counters, pl->n_counters, sizeof *pl->counters);
+    pl->counters[pl->n_counters] = (struct jvc_counter){c->name, c->unit, c->flags};
+    return pl->n_counters++;
+}
+
+void jvc_stage_columns(struct jvc_stage *s)
+{
+    s->out.n = s->in.n;
+    s->out.v = jvc_alloc((s->in.n + 1) * sizeof *s->out.v);
+    if (s->in.n) memcpy(s->out.v, s->in.v, s->in.n * sizeof *s->out.v);
+    for (uint32_t i = 0; i < s->n_rows; i++) {
+        const struct jvc_row_of *r = &s->rows[i];
+        if (r->access & JV_OUT)
+            add_column(&s->out, (struct jvc_column){.c = {r->name, r->type, r->access & JV_MEASURED}, .of = *r, .by = s});
+    }
+    for (uint32_t i = 0; JVC_COUNTER(s->desc, s->def, i); i++) {
+        const jv_counter *c = JVC_COUNTER(s->desc, s->def, i);
+        s->counters = jvc_room(s->counters, s->n_counters, sizeof *s->counters);
+        s->counters[s->n_counters++] = counter_of(s->pl, c);
+        struct jvc_row_of of = {.name = c->name, .type = JV_I64, .access = JV_IN, .kind = JVC_COUNT, .at = s->counters[i]};
+        bool field = false;
+        for (uint32_t k = 0; k < s->out.n; k++)
+            field |= !strcmp(s->out.v[k].c.name, c->name) && s->out.v[k].of.kind != JVC_COUNT;
+        if (field)
+            jvc_problem(&s->pl->conf, s->sec->where, "[%s] counts `%s`, which is the name of a field: rename the field",
+                s->sec->name, c->name);
+        else
+            add_column(&s->out, (struct jvc_column){.c = {c->name, JV_I64, c->flags & JV_MEASURED}, .of = of, .by = s});
+    }
+    s->sums = jvc_alloc(s->n_counters * sizeof *s->sums);
+}

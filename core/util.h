@@ -1,0 +1,46 @@
+/*
+ * util.h: the few helpers every part of the host uses: memory that cannot fail while a pipeline is being set up,
+ * growing arrays, UTF-8, nearest names, one place where messages go.
+ */
+#ifndef JVC_UTIL_H
+#define JVC_UTIL_H
+
+#include "jevons.h"
+
+#include <stdbool.h>
+
+/* While a pipeline is set up nothing sensible can follow a failed allocation: these say so and end the process with
+ * 1. */
+void *jvc_alloc(size_t n); /* zeroed */
+void *jvc_grow(void *p, size_t n);
+char *jvc_strndup(const char *s, size_t n);
+char *jvc_strdup(const char *s);
+JV_PRINTF(1, 2) char *jvc_format(const char *fmt, ...);
+
+/* Makes room for one more item: `items = jvc_room(items, n, sizeof *items)`; grows by powers of two. */
+void *jvc_room(void *items, size_t n, size_t item_size);
+
+/* Whether n bytes are valid UTF-8 (RFC 3629); *bad, if not null, is the offset of the first byte that is not. */
+bool jvc_utf8_valid(const char *s, size_t n, size_t *bad);
+/* Whether a cut before s[at] of n bytes of UTF-8 falls between two characters. */
+bool jvc_utf8_boundary(const char *s, size_t n, size_t at);
+
+/* The name among the candidates that is nearest to `name`, or null when none is near. Give one at a time. */
+struct jvc_nearest {
+    const char *name, *best;
+    size_t distance;
+};
+void jvc_nearest_try(struct jvc_nearest *n, const char *candidate);
+
+/* A whole file: n bytes and a NUL; free(). Null and err on failure or when it is larger than `most`. */
+char *jvc_read_file(const char *path, size_t most, size_t *n, jv_err *err);
+
+/* Nanoseconds of a clock that only goes forward. */
+int64_t jvc_now(void);
+
+extern bool jvc_quiet; /* no lines of information, no table; warnings and errors still */
+
+/* A line on stderr: "jevons: text". */
+JV_PRINTF(1, 2) void jvc_say(const char *fmt, ...);
+
+#endif

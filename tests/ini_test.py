@@ -1,0 +1,221 @@
+"""The INI file: what is read, what is refused and how it is told."""
+
+import os
+
+import jv
+
+CHAIN = """[question]
+plugin = text
+text = {}
+[out]
+plugin = stdout
+"""
+
+
+class Values(jv.Case):
+    def value(self, text, *overrides, env=None):
+        """What the option `text` becomes."""
+        result = self.jevons("run", "--quiet", self.ini(CHAIN.format(text)), *overrides, env=env)
+        self.assertEqual(result.status, 0, result.err)
+        self.assertTrue(result.text.endswith("\n"))
+        return result.text[:-1]
+
+    def test_plain(self):
+        self.assertEqual(self.value("hello world"), "hello world")
+
+    def test_what_inih_would_cut(self):
+        self.assertEqual(self.value("a ; no comment, b = c : d # e [f]"), "a ; no comment, b = c : d # e [f]")
+
+    def test_long(self):
+        for n in (196, 197, 198, 199, 200, 201, 1000, 100_000):
+            text = "x=:" * (n // 3) + "y" * (n % 3)
+            self.assertEqual(self.value(text), text)
+
+    def test_lines(self):
+        self.assertEqual(self.value("one\n  two\n\tthree"), "one\ntwo\nthree")
+        self.assertEqual(self.value("\n  one\n  two"), "one\ntwo")
+
+    def test_blank_lines_within_are_kept(self):
+        self.assertEqual(self.value("one\n\n  two\n \n\n  three\n"), "one\n\ntwo\n\n\nthree")
+
+    def test_lines_with_assignments(self):
+        self.assertEqual(self.value("one\n  x = y\n  z : w"), "one\nx = y\nz : w")
+
+    def test_crlf_and_bom(self):
+        ini = self.write("t.ini", b"\xef\xbb\xbf" + CHAIN.format("hi").replace("\n", "\r\n").encode())
+        self.assertEqual(self.jevons("run", "--quiet", ini).text, "hi\n")
+
+    def test_environment(self):
+        env = {"JVT_A": "value", "JVT_EMPTY": ""}
+        self.assertEqual(self.value("${JVT_A}!", env=env), "value!")
+        self.assertEqual(self.value("${JVT_NONE:-other}", env=env), "other")
+        self.assertEqual(self.value("${JVT_EMPTY:-other}", env=env), "other")
+        self.assertEqual(self.value("${JVT_NONE:-${JVT_A}/x}", env=env), "value/x")
+        self.assertEqual(self.value("$${JVT_A} $5 $$", env=env), "${JVT_A} $5 $$")
+
+    def test_environment_is_not_expanded_again(self):
+        self.assertEqual(self.value("${JVT_A}", env={"JVT_A": "${HOME} @x"}), "${HOME} @x")
+
+    def test_from_the_file(self):
+        self.assertEqual(self.value("see ${question.id}\nid = 7"), "see 7")
+        self.assertEqual(self.value("see ${question.id}\nid = 7", "question.id=9"), "see 9")
+
+    def test_from_a_text_file(self):
+        self.write("sub/prompt.txt", "line 1\n# line 2\n\n")
+        self.assertEqual(self.value("@sub/prompt.txt"), "line 1\n# line 2\n")
+        self.assertEqual(self.value("@@sub"), "@sub")
+
+    def test_overrides_are_literal(self):
+        self.assertEqual(self.value("x", "question.text=${HOME} @x $${"), "${HOME} @x $${")
+        self.assertEqual(self.value("x", "question.text=a=b.c=d"), "a=b.c=d")
+        self.assertEqual(self.value("x", "question.text="), "")
+
+    def test_paths(self):
+        """Relative to the file, or to the working directory from the command line; ${section.path} takes that along."""
+        self.write("sub/t.ini", "[question]\nplugin = text\ntext = hi\n[o]\nplugin = jsonl\npath = out.jsonl\nfields = id\n"
+                   "[m]\nplugin = jsonl\nfrom = question\npath = ${o.path}.more\nfields = id\n")
+        self.assertEqual(self.jevons("run", "sub/t.ini").status, 0)
+        self.assertTrue(os.path.exists(self.path("sub/out.jsonl")) and os.path.exists(self.path("sub/out.jsonl.more")))
+        self.assertEqual(self.jevons("run", "sub/t.ini", "o.path=here.jsonl").status, 0)
+        self.assertTrue(os.path.exists(self.path("here.jsonl")) and os.path.exists(self.path("here.jsonl.more")))
+
+    def test_include(self):
+        self.write("sub/model.ini", "[question]\nplugin = text\ntext = @q.txt\n")
+        self.write("sub/q.txt", "included")
+        ini = self.ini("include = sub/model.ini\n[out]\nplugin = stdout\n")
+        self.assertEqual(self.jevons("run", "--quiet", ini).text, "included\n")
+
+
+class Problems(jv.Case):
+    def test_many_at_once(self):
+        ini = self.ini("""[numbers]
+plugin = probe/numbers
+count = many
+coutn = 3
+[work]
+plugin = probe/work
+ms = 5 miles
+threads = 0
+timeout = 3s
+[verdict]
+plugin = probe/verdikt
+[nothing]
+plugin = stdot
+[out]
+plugin = stdout
+from = worc
+newline = maybe
+newline = no
+[out]
+plugin = null
+[more]
+text = x
+[user]
+plugin = probe/user
+from = work
+[late]
+plugin = stdout
+from = out
+stray
+""")
+        self.check_problems(ini, [
+            (3, "`count`: \"many\" is not a number"),
+            (4, "unknown key `coutn`, did you mean `count`?; [numbers] takes count, every_ms, "),
+            (7, "`ms`: \"5 miles\" is not a number with ms, s, m or h"),
+            (8, "`threads`: 0 is outside 1..1024"),
+            (9, "`timeout`: not in this version"),
+            (11, "no such stage; it has probe/numbers, probe/endless, probe/verdict"),
+            (13, "no plugin stdot (jv_stdot.so); did you mean stdout?"),
+            (16, "`from`: no stage [worc]; did you mean [work]?"),
+            (17, "`newline`: \"maybe\" is none of no|yes"),
+            (18, "`newline` of [out] stands at t.ini:17 already"),
+            (19, "section [out] stands at t.ini:14 already"),
+            (21, "[more] needs `plugin`"),
+            (23, "[user] needs `thing` (a section that offers probe.thing/1)"),
+            (28, "`from`: [out] is a sink: nothing comes out of it"),
+            (29, "neither [section] nor key = value nor comment"),
+        ])
+
+    def test_lines(self):
+        cases = [
+            ("key = 1", 1, "`key` stands before the first [section]"),
+            ("[a", 1, "a section's name ends with `]`"),
+            ("[a b]", 1, "is no name for a section"),
+            ("[a.b]", 1, "is no name for a section"),
+            ("[" + "a" * 50 + "]", 1, "at most 49"),
+            ("[]", 1, "is no name for a section"),
+            ("[a] x = 1", 1, "text after `[a]`"),
+            ("[q]\nplugin = text\ntext: x = 1", 3, "`:` before the first `=`"),
+            ("[q]\nplugin = text\ntext : x", 3, "`:` before the first `=`"),
+            ("[q]\nplugin = text\ntext = a\n  id = 5", 4, "`id =` is indented"),
+            ("[q]\nplugin = text\ntext = a\n  # b", 4, "begins an indented line"),
+            ("[q]\nplugin = text\n" + "k" * 50 + " = 1", 3, "is no name for a key"),
+            ("[q]\nplugin = text\ntext = ${JVT_NOT_SET}", 3, "the environment has no JVT_NOT_SET"),
+            ("[q]\nplugin = text\ntext = ${JVT", 3, "without its `}`"),
+            ("[q]\nplugin = text\ntext = ${a b}", 3, "names nothing"),
+            ("[q]\nplugin = text\ntext = ${q.text}", 3, "leads back to itself"),
+            ("[q]\nplugin = text\ntext = ${q.nix}", 3, "no such key"),
+            ("[q]\nplugin = text\ntext = ${nix.text}", 3, "no such section"),
+            ("[q]\nplugin = text\ntext = @missing.txt", 3, "No such file"),
+            ("include = missing.ini", 1, "No such file"),
+            ("include = t.ini", 1, "include each other"),
+            ("[q]\nplugin = text\ntext = a\xff", 3, "not UTF-8"),
+            ("[q]\nplugin = text\ntext = a\0b", 3, "a NUL byte"),
+        ]
+        for text, line, part in cases:
+            with self.subTest(text=text[:60]):
+                self.write("t.ini", text.encode("latin-1"))
+                result = self.jevons("check", "t.ini")
+                self.assertEqual(result.status, 2)
+                self.assertTrue(any(f"t.ini:{line}: " in m and part in m for m in result.messages), result.err)
+
+    def test_a_line_that_is_too_long(self):
+        self.write("t.ini", CHAIN.format("x" * (1 << 20) + "y"))
+        self.assertIn("t.ini:3: a line of", self.jevons("check", "t.ini").err)
+
+    def test_garbage(self):
+        self.write("t.ini", os.urandom(1 << 20))
+        result = self.jevons("check", "t.ini")
+        self.assertEqual(result.status, 2)
+        self.assertTrue(result.err.startswith("t.ini:"))
+
+    def test_files_that_are_none(self):
+        self.assertIn("No such file", self.jevons("run", "missing.ini").err)
+        self.assertIn("Is a directory", self.jevons("run", ".").err)
+        self.write("empty.ini", "")
+        self.assertIn("nothing to run", self.jevons("run", "empty.ini").err)
+
+    def test_overrides(self):
+        ini = self.ini(CHAIN.format("x"))
+        self.check_problems(ini, [(0, "an override is section.key=value")], "question=1")
+        self.check_problems(ini, [(0, "no section [qestion]; did you mean [question]?")], "qestion.text=1")
+        self.check_problems(ini, [(0, "unknown key `texd`, did you mean `text`?")], "question.texd=1")
+
+    def test_wiring(self):
+        self.check_problems(self.ini("[out]\nplugin = stdout\n"), [(1, "no source stands above")])
+        self.check_problems(self.ini("[n]\nplugin = probe/numbers\n[w]\nplugin = probe/work\n"), [(3, "nothing reads [w]")])
+        self.check_problems(self.ini(CHAIN.format("x") + "[more]\nplugin = null\n"), [(6, "[more] stands below the sink [out]")])
+        self.check_problems(self.ini(CHAIN.format("x") + "[w]\nplugin = probe/work\nfrom = w\n[s]\nplugin = null\nfrom = w\n"), [(8, "reads itself")])
+        self.check_problems(self.ini("[a]\nplugin = probe/work\nfrom = b\n[b]\nplugin = probe/work\nfrom = a\n"), [(1, "leads back to itself")])
+        self.check_problems(self.ini("[n]\nplugin = probe/numbers\nfrom = n\n[o]\nplugin = null\n"), [(3, "a source has no input")])
+        self.check_problems(self.ini("[n]\nplugin = probe/numbers\n[o]\nplugin = null\nfrom = n.left\n"), [(5, "[n] has no port `left`")])
+
+    def test_fields(self):
+        chain = "[n]\nplugin = probe/numbers\n[w]\nplugin = probe/work\n{}\n[o]\nplugin = stdout\nin = work\n"
+        self.check_problems(self.ini(chain.format("in = tekst")), [(5, "no field `tekst` comes here, did you mean `text`?; there are id, text, square")])
+        self.check_problems(self.ini(chain.format("in = square")), [(5, "it reads `square` as utf8, but n (t.ini:1) makes it i64")])
+        self.check_problems(self.ini(chain.format("out = 5x")), [(5, "is no name for a field"), (8, "no field `work` comes here")][:1])
+        self.check_problems(self.ini(chain.format("out = id")), [(5, "is no name for a field")])
+
+    def test_pipeline_section(self):
+        self.write("t.ini", CHAIN.format("x") + "[pipeline]\njournal = x\nnmae = y\non_error = panic\nretries = -1\n")
+        self.check_problems("t.ini", [(7, "`journal`: not in this version"), (8, "unknown key `nmae`, did you mean `name`?"), (9, "none of reject|stop"),
+                                      (10, "-1 is outside 0..1000")])
+
+    def test_open_errors_name_the_section(self):
+        ini = self.ini("[n]\nplugin = probe/numbers\n[v]\nplugin = probe/verdict\nwhat = refuse\n[o]\nplugin = null\n")
+        self.check_problems(ini, [(3, "[v]: told to refuse")])
+
+
+if __name__ == "__main__":
+    jv.main()
