@@ -1,0 +1,298 @@
+#!/usr/bin/env python3
+"""Writes a tiny model of the llama architecture with random weights, as a GGUF file; equal options give equal bytes.
+
+    tiny_gguf.py OUT.gguf [--type f32|f16|q8_0|q4_0|q4_1|mixed] [--seed N] [--no-template] [--tied]
+
+As a module it makes files to be broken on purpose:
+
+    g = tiny_gguf.tiny("q8_0")                      # a Gguf; tiny_gguf.small() is one of some hundred bytes
+    g.put("llama.block_count", U32, 2**32 - 1)      # g.kv and g.tensors are plain lists
+    g.save("broken.gguf")
+    for f in g.fields(): ...                        # where each count, length, type, dimension and offset lies
+
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+import argparse
+import collections
+import random
+import struct
+
+# Types of values and of tensors: the numbers of the format.
+U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
+SCALAR = {U8: "B", I8: "b", U16: "H", I16: "h", U32: "I", I32: "i", F32: "f", BOOL: "?", U64: "Q", I64: "q", F64: "d"}
+T_F32, T_F16, T_Q4_0, T_Q4_1, T_Q8_0 = 0, 1, 2, 3, 8
+BLOCK = 32
+
+# kind: what sort of field (magic, version, n_tensors, ...); about: whose; offset, width: bytes in the file
+Field = collections.namedtuple("Field", "kind about offset width")
+
+
+class Tensor:
+    """ne: dimensions, columns first; offset: within the data section, None: behind the tensor before."""
+
+    def __init__(self, name, ne, type, data, offset=None):
+        self.name, self.ne, self.type, self.data, self.offset = name, list(ne), type, data, offset
+
+
+class Gguf:
+    """kv: (key, type, value) in order, an ARRAY's value being (type of items, items); texts are str or bytes."""
+
+    def __init__(self, version=3, alignment=32):
+        self.version, self.alignment = version, alignment
+        self.kv, self.tensors = [], []
+
+    def put(self, key, type, value):
+        """Replaces a key's value in its place, or appends the key."""
+        for i, (k, _, _) in enumerate(self.kv):
+            if k == key:
+                self.kv[i] = (key, type, value)
+                return
+        self.kv.append((key, type, value))
+
+    def drop(self, key):
+        self.kv = [e for e in self.kv if e[0] != key]
+
+    def tensor(self, name):
+        return next(t for t in self.tensors if t.name == name)
+
+    def bytes(self):
+        return self._write()[0]
+
+    def fields(self):
+        return self._write()[1]
+
+    def save(self, path):
+        with open(path, "wb") as f:
+            f.write(self.bytes())
+
+    def _write(self):
+        w = Writer()
+        w.field("magic", "the file", "4s", b"GGUF")
+        w.field("version", "the file", "I", self.version)
+        w.field("n_tensors", "the file", "Q", len(self.tensors))
+        w.field("n_keys", "the file", "Q", len(self.kv))
+        for key, type, value in self.kv:
+            w.string("key_length", key, key)
+            w.field("value_type", key, "I", type)
+            w.value(key, type, value)
+        end = 0
+        for t in self.tensors:
+            offset = t.offset if t.offset is not None else end
+            w.string("name_length", t.name, t.name)
+            w.field("n_dims", t.name, "I", len(t.ne))
+            for i, n in enumerate(t.ne):
+                w.field("dimension", "%s ne[%d]" % (t.name, i), "Q", n)
+            w.field("tensor_type", t.name, "I", t.type)
+            w.field("tensor_offset", t.name, "Q", offset)
+            end = self._align(offset + len(t.data))
+        w.out += bytes(self._align(len(w.out)) - len(w.out))
+        start = len(w.out)
+        for t in self.tensors:
+            offset = start + t.offset if t.offset is not None else self._align(len(w.out))
+            w.out += bytes(max(0, offset - len(w.out)))
+            w.out[offset:offset + len(t.data)] = t.data
+        return bytes(w.out), w.fields
+
+    def _align(self, n):
+        return -(-n // self.alignment) * self.alignment
+
+
+class Writer:
+    """Little-endian bytes, and where the fields of interest went."""
+
+    def __init__(self):
+        self.out, self.fields = bytearray(), []
+
+    def field(self, kind, about, format, value):
+        self.fields.append(Field(kind, about, len(self.out), struct.calcsize("<" + format)))
+        self.out += struct.pack("<" + format, value)
+
+    def string(self, kind, about, text):
+        data = text if isinstance(text, bytes) else text.encode()
+        self.field(kind, about, "Q", len(data))
+        self.out += data
+
+    def value(self, about, type, value):
+        if type == STRING:
+            self.string("string_length", about, value)
+        elif type == ARRAY:
+            item, items = value
+            self.field("item_type", about, "I", item)
+            self.field("array_length", about, "Q", len(items))
+            if item == STRING:
+                for i, v in enumerate(items):
+                    self.string("item_length", "%s[%d]" % (about, i), v)
+            else:
+                self.out += b"".join(struct.pack("<" + SCALAR[item], v) for v in items)
+        else:
+            self.field("value", about, SCALAR.get(type, "B"), value)  # a type that is none: a byte
+
+
+# ---- weights ---------------------------------------------------------------------------------------------------------
+
+
+def half(x):
+    """x rounded to 16 bits, as bytes and as a number."""
+    b = struct.pack("<e", x)
+    return b, struct.unpack("<e", b)[0]
+
+
+def q8_0(block):
+    scale, d = half(max(abs(x) for x in block) / 127)
+    return scale + struct.pack("<32b", *(max(-127, min(127, round(x / d))) if d else 0 for x in block))
+
+
+def nibbles(q):
+    """Weights i and i + 16 share a byte, the lower in its low bits."""
+    return bytes(q[i] | q[i + 16] << 4 for i in range(16))
+
+
+def q4_0(block):
+    scale, d = half(max(block, key=abs) / -8)
+    return scale + nibbles([max(0, min(15, round(x / d) + 8)) if d else 8 for x in block])
+
+
+def q4_1(block):
+    scale, d = half((max(block) - min(block)) / 15)
+    least, m = half(min(block))
+    return scale + least + nibbles([max(0, min(15, round((x - m) / d))) if d else 0 for x in block])
+
+
+BLOCKS = {T_Q8_0: q8_0, T_Q4_0: q4_0, T_Q4_1: q4_1}
+TYPES = {"f32": T_F32, "f16": T_F16, "q8_0": T_Q8_0, "q4_0": T_Q4_0, "q4_1": T_Q4_1}
+
+
+def encode(values, type):
+    """The bytes of weights in a tensor of that type; whole blocks only."""
+    if type in BLOCKS:
+        return b"".join(BLOCKS[type](values[i:i + BLOCK]) for i in range(0, len(values), BLOCK))
+    return struct.pack("<%d%s" % (len(values), {T_F32: "f", T_F16: "e"}[type]), *values)
+
+
+# ---- the model -------------------------------------------------------------------------------------------------------
+
+N_LAYERS, N_EMBD, N_HEADS, N_KV_HEADS, N_FF, N_CONTEXT = 2, 64, 4, 2, 128, 256
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+MERGES = """Ġ t|h e|i n|Ġ a|Ġt he|o n|r e|e r|a t|n d|Ġa nd|i s|o r|e n|Ġ s|Ġ w|Ġ o|o u|Ġ b|Ġ m|i t|Ġ f|Ġo f|in g|
+Ġt o|a l|e s|l l|Ġ in|Ġ c|Ġ d|Ġ p|Ġ h|a r|a n|v er|Ġ i|Ġi s|Ġ I|Ġ y|Ġy ou""".replace("\n", "").split("|")
+TEMPLATE = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
+
+
+def byte_tokens():
+    """The printable character that stands for each of the 256 bytes, as in GPT-2: bytes that are printable in Latin-1
+    stand for themselves, the others are U+0100 onwards in ascending order."""
+    plain = set(range(0x21, 0x7F)) | set(range(0xA1, 0xAD)) | set(range(0xAE, 0x100))
+    others = iter(range(0x100, 0x200))
+    return [chr(b if b in plain else next(others)) for b in range(256)]
+
+
+def vocabulary():
+    """Tokens and merges; each merge names tokens that stand before its own, and makes a new one."""
+    tokens = SPECIAL + byte_tokens()
+    for m in MERGES:
+        left, right = m.split(" ")
+        assert left in tokens and right in tokens and left + right not in tokens, m
+        tokens.append(left + right)
+    return tokens, MERGES
+
+
+def metadata(template):
+    tokens, merges = vocabulary()
+    kv = [
+        ("general.architecture", STRING, "llama"),
+        ("general.name", STRING, "tiny"),
+        ("llama.block_count", U32, N_LAYERS),
+        ("llama.context_length", U32, N_CONTEXT),
+        ("llama.embedding_length", U32, N_EMBD),
+        ("llama.feed_forward_length", U32, N_FF),
+        ("llama.attention.head_count", U32, N_HEADS),
+        ("llama.attention.head_count_kv", U32, N_KV_HEADS),
+        ("llama.attention.layer_norm_rms_epsilon", F32, 1e-5),
+        ("llama.rope.freq_base", F32, 10000.0),
+        ("llama.rope.dimension_count", U32, N_EMBD // N_HEADS),
+        ("llama.vocab_size", U32, len(tokens)),
+        ("tokenizer.ggml.model", STRING, "gpt2"),
+        ("tokenizer.ggml.pre", STRING, "smollm"),
+        ("tokenizer.ggml.tokens", ARRAY, (STRING, tokens)),
+        ("tokenizer.ggml.token_type", ARRAY, (I32, [3] * len(SPECIAL) + [1] * (len(tokens) - len(SPECIAL)))),
+        ("tokenizer.ggml.merges", ARRAY, (STRING, merges)),
+        ("tokenizer.ggml.bos_token_id", U32, 1),
+        ("tokenizer.ggml.eos_token_id", U32, 2),
+        ("tokenizer.ggml.eot_token_id", U32, 2),
+        ("tokenizer.ggml.unknown_token_id", U32, 0),
+        ("tokenizer.ggml.padding_token_id", U32, 2),
+        ("tokenizer.ggml.add_bos_token", BOOL, False),
+        ("tokenizer.ggml.add_space_prefix", BOOL, False),
+    ]
+    if template:
+        kv.append(("tokenizer.chat_template", STRING, TEMPLATE))
+    return kv
+
+
+def shapes(tied):
+    """(name, columns, rows) of each tensor; rows 0: a vector."""
+    head, vocab = N_EMBD // N_HEADS, len(vocabulary()[0])
+    yield "token_embd.weight", N_EMBD, vocab
+    for i in range(N_LAYERS):
+        layer = "blk.%d." % i
+        yield layer + "attn_norm.weight", N_EMBD, 0
+        yield layer + "attn_q.weight", N_EMBD, N_EMBD
+        yield layer + "attn_k.weight", N_EMBD, head * N_KV_HEADS
+        yield layer + "attn_v.weight", N_EMBD, head * N_KV_HEADS
+        yield layer + "attn_output.weight", N_EMBD, N_EMBD
+        yield layer + "ffn_norm.weight", N_EMBD, 0
+        yield layer + "ffn_gate.weight", N_EMBD, N_FF
+        yield layer + "ffn_up.weight", N_EMBD, N_FF
+        yield layer + "ffn_down.weight", N_FF, N_EMBD
+    yield "output_norm.weight", N_EMBD, 0
+    if not tied:
+        yield "output.weight", N_EMBD, vocab
+
+
+def tiny(type="f32", seed=1, template=True, tied=False):
+    """A whole model. Norms are F32; matrices are of `type`, or with "mixed" of each type in turn. Equal seeds give equal
+    weights in all types, before rounding. tied: the embedding serves as the output matrix."""
+    draw = random.Random(seed).random
+    turn = list(TYPES.values()) if type == "mixed" else [TYPES[type]]
+    g, matrices = Gguf(), 0
+    g.kv = metadata(template)
+    for name, columns, rows in shapes(tied):
+        if rows == 0:
+            g.tensors.append(Tensor(name, [columns], T_F32, encode([0.75 + draw() / 2 for _ in range(columns)], T_F32)))
+            continue
+        bound = (3 / columns) ** 0.5  # uniform in +-bound: the variance is 1 / columns
+        values = [(2 * draw() - 1) * bound for _ in range(rows * columns)]
+        kind = turn[matrices % len(turn)]
+        matrices += 1
+        g.tensors.append(Tensor(name, [columns, rows], kind, encode(values, kind)))
+    return g
+
+
+def small():
+    """The smallest file with a field of each kind; no model."""
+    g = Gguf()
+    g.put("general.architecture", STRING, "llama")
+    g.put("a.number", U16, 7)
+    g.put("a.flag", BOOL, True)
+    g.put("a.list", ARRAY, (STRING, ["one", "", "three"]))
+    g.put("a.row", ARRAY, (I32, [1, -2, 3]))
+    g.tensors.append(Tensor("matrix", [32, 2], T_Q8_0, encode([i / 64 for i in range(64)], T_Q8_0)))
+    g.tensors.append(Tensor("vector", [4], T_F32, encode([1, 2, 3, 4], T_F32)))
+    return g
+
+
+def main():
+    p = argparse.ArgumentParser(description="writes a tiny model with random weights")
+    p.add_argument("out", metavar="OUT.gguf")
+    p.add_argument("--type", default="f32", choices=[*TYPES, "mixed"])
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--no-template", action="store_true")
+    p.add_argument("--tied", action="store_true", help="no output.weight")
+    a = p.parse_args()
+    tiny(a.type, a.seed, not a.no_template, a.tied).save(a.out)
+
+
+if __name__ == "__main__":
+    main()
