@@ -224,7 +224,7 @@ class Signals(jv.Case):
     def test_a_deaf_stage_is_left_after_five_seconds(self):
         begun = time.monotonic()
         status, lines, err = self.interrupt(NUMBERS + WORK + OUT.format("work"), "w.pieces=100000", "w.ms=5", "w.deaf=yes", "n.count=1", times=2, first=b"0:0")
-        self.assertEqual(status, 1)
+        self.assertEqual(status, 1, err)
         self.assertIn("does not hear the cancel", err)
         self.assertGreater(time.monotonic() - begun, 4)
 
