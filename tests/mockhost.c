@@ -1,6 +1,7 @@
 /*
- * mockhost.c: see mockhost.h. One lock guards all that calls share; fields of a buffer belong to who holds it. Every text has a
- * block of its own, so that a sanitizer sees each overrun, and is filled with 0xA5, so that what a stage forgot to write is no UTF-8.
+ * mockhost.c: see mockhost.h. One lock guards all that calls share; fields of a buffer belong to who holds it. Every
+ * text has a block of its own, so that a sanitizer sees each overrun, and is filled with 0xA5, so that what a stage
+ * forgot to write is no UTF-8.
  */
 #include "mockhost.h"
 
@@ -171,10 +172,11 @@ static bool is_bytes(int32_t type)
 /* Whether a reader of `want` may read `have`. */
 static bool may_read(int32_t want, int32_t have)
 {
-    return want == JV_ANY || want == have || (want == JV_BYTES && is_bytes(have)) || (want == JV_UTF8 && have == JV_JSON);
+    if (want == JV_BYTES) return is_bytes(have);
+    return want == JV_ANY || want == have || (want == JV_UTF8 && have == JV_JSON);
 }
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------- */
+/* ---- memory ----------------------------------------------------------------------------------------------------- */
 
 /* Counts an allocation; true when it is the one that is to fail. */
 static bool fails(mock *m, jv_err *err)
@@ -276,7 +278,7 @@ void mock_forget(mock *m)
     m->n_outs = 0;
 }
 
-/* ---- names ----------------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------ */
 
 static int find_slot(const mock *m, const char *name)
 {
@@ -338,7 +340,7 @@ static const jv_column *host_column(const jv_host *h, uint32_t i)
     return i < (uint32_t)m->n_columns ? &m->slots[m->columns[i]].col : NULL;
 }
 
-/* ---- fields ---------------------------------------------------------------------------------------------------------- */
+/* ---- fields ----------------------------------------------------------------------------------------------------- */
 
 static const struct row *check_row(const mock *m, int32_t row, bool set)
 {
@@ -456,7 +458,7 @@ static void *host_scratch(const jv_host *h, size_t n, jv_err *err)
     return c->scratch[c->n++] = p;
 }
 
-/* ---- records --------------------------------------------------------------------------------------------------------- */
+/* ---- records ---------------------------------------------------------------------------------------------------- */
 
 /* What a stage passes on keeps its promises: what it declared UTF-8 is UTF-8. */
 static void check_fields(const jv_buf *b)
@@ -660,7 +662,7 @@ static const jv_host host_table = {.struct_size = sizeof(jv_host),
     .count = host_count,
     .reject = host_reject};
 
-/* ---- options --------------------------------------------------------------------------------------------------------- */
+/* ---- options ---------------------------------------------------------------------------------------------------- */
 
 static char *keep(mock *m, const char *p, size_t n)
 {
@@ -842,7 +844,7 @@ static void bind_rows(mock *m)
     }
 }
 
-/* ---- a stage's life -------------------------------------------------------------------------------------------------- */
+/* ---- a stage's life --------------------------------------------------------------------------------------------- */
 
 static void call_begin(mock *m, struct call *c)
 {
@@ -1085,7 +1087,7 @@ const jv_stage *mock_stage(mock *m)
     return m->st;
 }
 
-/* ---- records in ------------------------------------------------------------------------------------------------------ */
+/* ---- records in ------------------------------------------------------------------------------------------------- */
 
 jv_buf *mock_record(mock *m, const char *id)
 {
@@ -1124,7 +1126,7 @@ void mock_set_partial(jv_buf *b, bool partial)
     b->partial = partial;
 }
 
-/* ---- what came out --------------------------------------------------------------------------------------------------- */
+/* ---- what came out ---------------------------------------------------------------------------------------------- */
 
 size_t mock_n(mock *m)
 {
@@ -1228,7 +1230,7 @@ bool mock_logged(mock *m, const char *part)
     return false;
 }
 
-/* ---- trouble --------------------------------------------------------------------------------------------------------- */
+/* ---- trouble ---------------------------------------------------------------------------------------------------- */
 
 void mock_fail_at(mock *m, int64_t k)
 {

@@ -1,7 +1,8 @@
 /*
- * mockhost.h: a host for one stage, to test a built plugin by itself. It shares no code with core/: it is a second reading
- * of core/jevons.h, and stricter. A plugin that breaks a rule of the interface (a row it never declared, a field that is not UTF-8,
- * a verdict without a text, DONE from a stage that does not split) ends the test program with a line that names the rule.
+ * mockhost.h: a host for one stage, to test a built plugin by itself. It shares no code with core/: it is a second
+ * reading of core/jevons.h, and stricter. A plugin that breaks a rule of the interface (a row it never declared, a
+ * field that is not UTF-8, a verdict without a text, DONE from a stage that does not split) ends the test program
+ * with a line that names the rule.
  *
  *     mock *m = mock_new(argv[1], NULL);              // the file's only stage; else its name
  *     mock_set(m, "size = 10\noverlap = 2\nin = question");
@@ -16,8 +17,8 @@
  *     mock_free(m);                                   // closes; every buffer and text given back or the program ends
  *
  * What `emit`, `partial` and `reject` were given is recorded in order: mock_n, mock_at. Those buffers, and those of
- * mock_record, live until mock_forget or mock_free. mock_process may be called by several threads at once, for different buffers of
- * a stage with JV_PARALLEL.
+ * mock_record, live until mock_forget or mock_free. mock_process may be called by several threads at once, for
+ * different buffers of a stage with JV_PARALLEL.
  *
  * All allocations fail in turn:
  *     for (int64_t k = 0;; k++) {
@@ -26,6 +27,7 @@
  *         if (!mock_failed(m)) break;                 // fewer than k + 1 allocations: all have been tried
  *         assert_int_equal(rc, JV_FATAL);
  *     }
+ *     mock_fail_at(m, -1);                            // the last one set is still to come
  */
 #ifndef MOCKHOST_H
 #define MOCKHOST_H
@@ -42,14 +44,15 @@ typedef struct mock mock;
 #define MOCK_PARTIAL 3 /* a snapshot */
 #define MOCK_REJECT 4  /* begun and rejected; mock_why has the text */
 
-/* ---- a stage's life -------------------------------------------------------------------------------------------------- */
+/* ---- a stage's life --------------------------------------------------------------------------------------------- */
 
 /* Loads a plugin and checks its descriptor. stage: null where the file holds one. Ends the program when it cannot. */
 mock *mock_new(const char *so, const char *stage);
 /* Closes what is open, checks that nothing is left, frees all. */
 void mock_free(mock *m);
 
-/* Lines `key = value`, indented lines go on (with a newline between); a key is an option or a field row. Adds to what was set; parsed by mock_open. */
+/* Lines `key = value`, indented lines go on (with a newline between); a key is an option or a field row. Adds to what
+ * was set; parsed by mock_open. */
 void mock_set(mock *m, const char *ini);
 /* A section that options of type ref may name: a table of the test's own, or the service of that id of another mock. */
 void mock_service(mock *m, const char *section, const char *id, const void *api, void *self);
@@ -72,7 +75,7 @@ void *mock_context(mock *m);
 const jv_host *mock_host(mock *m);
 const jv_stage *mock_stage(mock *m);
 
-/* ---- records in ------------------------------------------------------------------------------------------------------ */
+/* ---- records in ------------------------------------------------------------------------------------------------- */
 
 jv_buf *mock_record(mock *m, const char *id);
 /* Fields by their names in the graph. mock_put: text up to the NUL. */
@@ -82,7 +85,7 @@ void mock_put_i64(jv_buf *b, const char *field, int64_t v);
 void mock_put_f64(jv_buf *b, const char *field, double v);
 void mock_set_partial(jv_buf *b, bool partial); /* a snapshot, for a stage with JV_PARTIALS */
 
-/* ---- what came out --------------------------------------------------------------------------------------------------- */
+/* ---- what came out ---------------------------------------------------------------------------------------------- */
 
 size_t mock_n(mock *m);
 jv_buf *mock_at(mock *m, size_t i); /* ends the program past the end */
@@ -106,7 +109,7 @@ size_t mock_logs(mock *m);
 const char *mock_log(mock *m, size_t i);
 bool mock_logged(mock *m, const char *part);
 
-/* ---- trouble --------------------------------------------------------------------------------------------------------- */
+/* ---- trouble ---------------------------------------------------------------------------------------------------- */
 
 /* The k-th allocation from now (0: the next; put, view, scratch, fork, begin, partial) fails, once. < 0: none. */
 void mock_fail_at(mock *m, int64_t k);
