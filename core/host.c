@@ -25,8 +25,6 @@ JV_PRINTF(3, 4) static void host_log(const jv_host *h, int32_t level, const char
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    for (char *p = text; *p; p++)
-        if (*p == '\n' || *p == '\r') *p = ' ';
     jvc_say("%s: %s%s", self(h)->sec->name, level >= JV_LOG_WARN ? "warning: " : "", text);
 }
 

@@ -68,6 +68,7 @@ void jvc_problem(struct jvc_conf *conf, struct jvc_where where, const char *fmt,
     va_start(ap, fmt);
     if (vasprintf(&text, fmt, ap) < 0) text = jvc_strdup("out of memory");
     va_end(ap);
+    jvc_make_printable(text);
     conf->problems = jvc_room(conf->problems, conf->n_problems, sizeof *conf->problems);
     conf->problems[conf->n_problems++] = (struct jvc_problem){where, jvc_conf_own(conf, text)};
 }

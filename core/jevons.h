@@ -253,10 +253,11 @@ struct jv_host {
      * position that is empty, too long or no UTF-8) or JV_FATAL. Within `poll` at least one can be begun each time. */
     jv_buf *(*begin)(const jv_host *h, const jv_origin *origin, jv_err *err);
     /* [stage; process] A child of the record in `parent`: numbered from 0, it begins with the same fields. Owned by
-     * the caller until `emit`. */
+     * the caller until `emit`. Null: err has JV_FATAL (no memory). */
     jv_buf *(*fork)(const jv_host *h, const jv_buf *parent, jv_err *err);
     /* [stage; running] Gives a begun or forked buffer away, to a port; the buffer is gone also when it fails. JV_OK, or
-     * JV_END (nobody wants more), JV_CANCELLED, JV_FATAL: the caller stops making more. A begun or forked buffer
+     * JV_END (nobody wants more: a stage that splits answers DONE), JV_CANCELLED, JV_FATAL: the caller stops making
+     * more and answers so. A begun or forked buffer
      * that was not emitted when `poll` or `process` returns is taken back by the host as cancelled, with a warning. */
     int32_t (*emit)(const jv_host *h, jv_buf *b, int32_t port, jv_err *err);
 

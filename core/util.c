@@ -158,14 +158,24 @@ int64_t jvc_now(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+void jvc_make_printable(char *text)
+{
+    for (unsigned char *u = (unsigned char *)text; *u; u++) {
+        bool c1 = u[0] == 0xc2 && u[1] >= 0x80 && u[1] <= 0x9f;
+        if (*u < 0x20 || *u == 0x7f || c1) *u = '?';
+        if (c1) *++u = '?';
+    }
+}
+
 void jvc_say(const char *fmt, ...)
 {
     va_list ap;
+    char *text;
     va_start(ap, fmt);
-    flockfile(stderr); /* one line stays one line, whichever threads speak */
-    fputs("jevons: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    funlockfile(stderr);
+    int n = vasprintf(&text, fmt, ap);
     va_end(ap);
+    if (n < 0) return;
+    jvc_make_printable(text);
+    fprintf(stderr, "jevons: %s\n", text); /* one call: a line stays one line, whichever threads speak */
+    free(text);
 }

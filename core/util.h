@@ -40,7 +40,10 @@ int64_t jvc_now(void);
 
 extern bool jvc_quiet; /* no lines of information, no table; warnings and errors still */
 
-/* A line on stderr: "jevons: text". */
+/* Puts ? in the place of control characters: a file's name must not command a terminal. */
+void jvc_make_printable(char *text);
+
+/* A line on stderr: "jevons: text", made printable. */
 JV_PRINTF(1, 2) void jvc_say(const char *fmt, ...);
 
 #endif
