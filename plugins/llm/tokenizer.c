@@ -151,7 +151,7 @@ int32_t tokenizer_find(const tokenizer *t, jv_str text)
 int32_t token_list_push(token_list *l, int32_t id, jv_err *err)
 {
     if (l->n == l->cap) {
-        size_t cap = l->cap ? l->cap + l->cap / 2 : 64;
+        size_t cap = l->cap + l->cap / 2 + 64;
         int32_t *ids = cap <= SIZE_MAX / sizeof *ids ? realloc(l->ids, cap * sizeof *ids) : NULL;
         if (!ids) return jv_fail(err, JV_FATAL, "no memory for %zu tokens", cap);
         l->ids = ids;

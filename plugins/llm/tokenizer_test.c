@@ -298,7 +298,7 @@ static void compare_line(char **at, const token_list *got, int line)
 static void test_reference(void **state)
 {
     char path[4096];
-    size_t n_lines, n_tokens;
+    size_t n_lines = 0, n_tokens = 0;
     drop();
     snprintf(path, sizeof path, "%s/tests/reference/lines.bin", top_folder);
     char *lines = read_file(path, &n_lines);

@@ -1,0 +1,62 @@
+/* plugin.c: the stages of jv_llm.so. Each has a file of its own, which is its manual: model.c, generate.c, score.c,
+ * tokenize.c. */
+#include "stages.h"
+
+#define THREADS 64 /* calls that may wait for the model; how many run at once is the model's matter */
+
+static const jv_port one_out[] = {{"out", "the record, with what was made of it", 0, 0}, {0}};
+static const jv_port children_out[] = {{"out", "one record for each token, and one for all", 0, 0}, {0}};
+
+static const jv_stage stages[] = {
+    {
+        .name = "model",
+        .brief = "a language model from a GGUF file, offered to generate, score and tokenize",
+        .ctx_size = sizeof(struct model),
+        .opts = model_options,
+        .services = model_services,
+        .open = model_open,
+        .start = model_start,
+        .close = model_close,
+    },
+    {
+        .name = "generate",
+        .brief = "answers a prompt with a model",
+        .flags = JV_PARALLEL,
+        .ctx_size = sizeof(struct generate),
+        .threads = THREADS,
+        .fields = generate_fields,
+        .ports = one_out,
+        .opts = generate_options,
+        .counters = generate_counters,
+        .open = generate_open,
+        .process = generate_process,
+    },
+    {
+        .name = "score",
+        .brief = "how likely a model finds a text, token by token",
+        .flags = JV_PARALLEL | JV_SPLIT,
+        .ctx_size = sizeof(struct score),
+        .threads = THREADS,
+        .fields = score_fields,
+        .ports = children_out,
+        .opts = score_options,
+        .counters = score_counters,
+        .open = score_open,
+        .process = score_process,
+    },
+    {
+        .name = "tokenize",
+        .brief = "a text as a model's token ids",
+        .flags = JV_PARALLEL,
+        .ctx_size = sizeof(struct tokenize),
+        .threads = THREADS,
+        .fields = tokenize_fields,
+        .ports = one_out,
+        .opts = tokenize_options,
+        .counters = tokenize_counters,
+        .open = tokenize_open,
+        .process = tokenize_process,
+    },
+};
+
+JV_PLUGIN("llm", "0.1.0", "MIT", stages);
