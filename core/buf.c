@@ -22,8 +22,7 @@ void jvc_block_release(struct jvc_block *b)
 
 struct jvc_node *jvc_node_new(struct jvc_stage *source, struct jvc_node *parent, size_t id_n)
 {
-    size_t n_counters = source->pl->n_counters;
-    struct jvc_node *n = calloc(1, sizeof *n + n_counters * sizeof *n->counts);
+    struct jvc_node *n = calloc(1, sizeof *n);
     char *id = malloc(id_n + 1);
     if (!n || !id) {
         free(n);
@@ -98,8 +97,9 @@ void jvc_node_release(struct jvc_node *n)
 
 jv_buf *jvc_buf_new(struct jvc_pipeline *pl, struct jvc_node *node)
 {
-    jv_buf *b = calloc(1, sizeof *b + pl->n_slots * sizeof *b->v);
+    jv_buf *b = calloc(1, sizeof *b + pl->n_slots * sizeof *b->v + pl->n_counters * sizeof *b->counts);
     if (!b) return NULL;
+    b->counts = (atomic_llong *)(void *)&b->v[pl->n_slots];
     b->node = node;
     b->growing = -1;
     return b;
@@ -113,6 +113,7 @@ jv_buf *jvc_buf_copy(struct jvc_pipeline *pl, const jv_buf *b)
     memcpy(copy->v, b->v, pl->n_slots * sizeof *b->v);
     for (uint32_t i = 0; i < pl->n_slots; i++)
         if (copy->v[i].block) atomic_fetch_add_explicit(&copy->v[i].block->refs, 1, memory_order_relaxed);
+    for (uint32_t i = 0; i < pl->n_counters; i++) atomic_init(&copy->counts[i], atomic_load(&b->counts[i]));
     return copy;
 }
 

@@ -17,11 +17,15 @@ struct jvc_entry {
     const char *value;      /* expanded; null until jvc_conf_read is done, or when expansion failed */
     const char *dir;        /* what a relative path in the value is relative to; null: the working directory */
     struct jvc_where where;
-    bool used;         /* somebody knew this key */
-    bool literal;      /* from the command line: nothing is expanded */
-    bool expanding;    /* on the way; met again: a cycle */
-    const char **more; /* indented lines of the value, as written, to find keys that were indented by mistake */
-    int *more_line;
+    bool used;                                                   /* somebody knew this key */
+    bool literal;                                                /* from the command line: nothing is expanded */
+    enum { JVC_RAW, JVC_UNDER_WAY, JVC_DONE, JVC_FAILED } state; /* of its expansion */
+    char *grown; /* a raw of several lines, n_grown bytes of cap_grown; freed with the entry */
+    size_t n_grown, cap_grown;
+    struct jvc_more { /* its indented lines, to find keys that were indented by mistake */
+        size_t at;
+        int line;
+    } * more;
     size_t n_more;
 };
 
@@ -42,6 +46,8 @@ struct jvc_conf {
     size_t n_problems;
     void **owned; /* everything that entries point to, freed together */
     size_t n_owned;
+    size_t expanded; /* bytes of all values, bounded */
+    int includes;
 };
 
 /* Reads a file and n overrides ("section.key=value"). What is wrong stands in conf->problems. */

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define FIRST_BYTES "{\"id\": "
+
 /* Where a row stands in the file, and its record's place in the order of the source. */
 struct row {
     long at, n;
@@ -88,7 +90,7 @@ static char *row_text(const struct jvc_stage *s, const jv_buf *b, const jv_err *
     char *text = NULL;
     FILE *f = open_memstream(&text, size);
     if (!f) return NULL;
-    fputs("{\"id\": ", f);
+    fputs(FIRST_BYTES, f);
     jvc_json_string(f, b->node->id, b->node->id_n);
     fputs(", \"stage\": ", f);
     jvc_json_string(f, s->sec->name, strlen(s->sec->name));
@@ -112,12 +114,33 @@ static bool failed(const struct jvc_pipeline *pl, jv_err *err)
     return false;
 }
 
-void jvc_dead_begin(struct jvc_pipeline *pl)
+/* Whether a file that is there is one of ours: empty, or beginning like a row. */
+static bool is_dead_letters(const char *path)
+{
+    char begin[sizeof FIRST_BYTES - 1];
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(begin, 1, sizeof begin, f) : 1;
+    if (f) fclose(f);
+    return !n || (n == sizeof begin && !memcmp(begin, FIRST_BYTES, n));
+}
+
+bool jvc_dead_begin(struct jvc_pipeline *pl, jv_err *err)
 {
     struct stat st;
-    if (!lstat(pl->dead_path, &st) && S_ISREG(st.st_mode)) unlink(pl->dead_path); /* never a device */
+    bool there = !stat(pl->dead_path, &st) && S_ISREG(st.st_mode); /* never a device */
+    if (there && !is_dead_letters(pl->dead_path)) {
+        jv_fail(err, JV_FATAL,
+            "%s is there and holds no rejected records: it is left alone; `dead_letter` in [pipeline] names another",
+            pl->dead_path);
+        return false;
+    }
+    if (there && unlink(pl->dead_path)) {
+        failed(pl, err);
+        return false;
+    }
     pl->dead = jvc_alloc(sizeof *pl->dead);
     pthread_mutex_init(&pl->dead->lock, NULL);
+    return true;
 }
 
 bool jvc_dead_write(struct jvc_pipeline *pl, const struct jvc_stage *s, const jv_buf *b, const jv_err *why, jv_err *err)
@@ -173,6 +196,7 @@ bool jvc_dead_end(struct jvc_pipeline *pl, jv_err *err)
 {
     struct jvc_dead *d = pl->dead;
     bool ok = true;
+    if (!d) return true;
     struct stat st;
     bool seekable = d->file && !fstat(fileno(d->file), &st) && S_ISREG(st.st_mode);
     if (d->unordered && seekable) ok = rewrite(pl, err);

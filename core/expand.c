@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define MAX_VALUE (1u << 20)
+#define MAX_ALL (64u << 20) /* all values together */
 #define MAX_DEPTH 16
 
 struct text {
@@ -24,7 +25,7 @@ struct expansion {
     bool failed;
 };
 
-static void expand_entry(struct jvc_conf *conf, struct jvc_entry *e);
+static void expand_entry(struct jvc_conf *conf, struct jvc_entry *e, int depth);
 
 static void fail(struct expansion *x, char *text)
 {
@@ -61,7 +62,7 @@ static const char *reference_end(const char *s)
 static void expand_text(struct expansion *x, struct text *out, const char *s, size_t n, int depth);
 
 /* ${section.key} */
-static void from_file(struct expansion *x, struct text *out, char *name)
+static void from_file(struct expansion *x, struct text *out, char *name, int depth)
 {
     char *dot = strchr(name, '.');
     *dot = 0;
@@ -72,11 +73,11 @@ static void from_file(struct expansion *x, struct text *out, char *name)
         fail(x, jvc_format("${%s}: the file has no such %s", name, s ? "key in that section" : "section"));
         return;
     }
-    if (e->expanding) {
+    if (e->state == JVC_UNDER_WAY) {
         fail(x, jvc_format("${%s} leads back to itself", name));
         return;
     }
-    expand_entry(x->conf, e);
+    expand_entry(x->conf, e, depth + 1);
     if (!e->value) {
         x->failed = true; /* told at its own place */
         return;
@@ -88,14 +89,13 @@ static void from_file(struct expansion *x, struct text *out, char *name)
 /* ${...} from s to end (the closing brace). */
 static void expand_reference(struct expansion *x, struct text *out, const char *s, const char *end, int depth)
 {
-    const char *inner = s + 2, *fallback = strstr(inner, ":-");
-    if (fallback && fallback >= end) fallback = NULL;
+    const char *inner = s + 2, *fallback = memmem(inner, (size_t)(end - inner), ":-", 2);
     size_t n = (size_t)((fallback ? fallback : end) - inner);
     char *name = jvc_strndup(inner, n);
     if (!n || strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") != n || *name == '.') {
         fail(x, jvc_format("`${%.60s}` names nothing", name));
     } else if (strchr(name, '.')) {
-        from_file(x, out, name);
+        from_file(x, out, name, depth);
     } else {
         const char *env = getenv(name);
         if (env && (*env || !fallback)) {
@@ -115,7 +115,7 @@ static void expand_reference(struct expansion *x, struct text *out, const char *
 static void expand_text(struct expansion *x, struct text *out, const char *s, size_t n, int depth)
 {
     const char *stop = s + n;
-    if (depth > MAX_DEPTH) fail(x, jvc_format("${...} nested more than %d deep", MAX_DEPTH));
+    if (depth > MAX_DEPTH) fail(x, jvc_format("${...} leads on more than %d times", MAX_DEPTH));
     while (s < stop && !x->failed) {
         const char *d = memchr(s, '$', (size_t)(stop - s));
         if (!d) d = stop;
@@ -161,28 +161,31 @@ static char *value_from_file(struct expansion *x, const char *path, const char *
     return text;
 }
 
-static void expand_entry(struct jvc_conf *conf, struct jvc_entry *e)
+static void expand_entry(struct jvc_conf *conf, struct jvc_entry *e, int depth)
 {
-    if (e->value || e->expanding) return;
+    if (e->state != JVC_RAW) return;
     if (e->literal) {
         e->value = e->raw;
+        e->state = JVC_DONE;
         return;
     }
     struct expansion x = {.conf = conf, .entry = e, .dir = e->dir};
     struct text out = {0};
     const char *raw = e->raw;
     bool file = raw[0] == '@' && raw[1] != '@';
-    e->expanding = true;
+    e->state = JVC_UNDER_WAY;
     if (raw[0] == '@') raw++;
     add(&x, &out, "", 0);
-    expand_text(&x, &out, raw, strlen(raw), 0);
+    expand_text(&x, &out, raw, strlen(raw), depth);
     if (file && !x.failed) {
         char *text = value_from_file(&x, out.p, x.dir);
         free(out.p);
-        out.p = text;
+        out = (struct text){text, text ? strlen(text) : 0};
     }
-    e->expanding = false;
+    conf->expanded += out.n;
+    if (conf->expanded > MAX_ALL) fail(&x, jvc_format("all values together are longer than %u bytes", MAX_ALL));
     jvc_conf_own(conf, out.p);
+    e->state = x.failed ? JVC_FAILED : JVC_DONE;
     if (x.failed) return;
     e->value = out.p;
     e->dir = x.dir;
@@ -191,11 +194,5 @@ static void expand_entry(struct jvc_conf *conf, struct jvc_entry *e)
 void jvc_expand_all(struct jvc_conf *conf)
 {
     for (size_t i = 0; i < conf->n; i++)
-        for (size_t k = 0; k < conf->sections[i].n; k++) {
-            struct jvc_entry *e = &conf->sections[i].entries[k];
-            size_t before = conf->n_problems;
-            expand_entry(conf, e);
-            /* an entry that fails at one reference must not be tried, and told, again */
-            if (!e->value && conf->n_problems > before) e->expanding = true;
-        }
+        for (size_t k = 0; k < conf->sections[i].n; k++) expand_entry(conf, &conf->sections[i].entries[k], 0);
 }

@@ -138,7 +138,6 @@ static void *worker_main(void *arg)
         pthread_cond_signal(&f->ready);
     }
     pthread_mutex_unlock(&f->lock);
-    jvc_thread_over(f->stage->pl);
     return NULL;
 }
 
@@ -203,18 +202,16 @@ static void *collector_main(void *arg)
     pthread_mutex_unlock(&f->lock);
     jvc_flush(f->stage);
     jvc_finish(f->stage);
-    jvc_thread_over(f->stage->pl);
     return NULL;
 }
 
-bool jvc_farm_start(struct jvc_farm *f)
+int jvc_farm_start(struct jvc_farm *f)
 {
-    struct jvc_pipeline *pl = f->stage->pl;
-    if (!jvc_thread(pl, &f->collector, collector_main, f)) return false;
-    f->stage->has_thread = true;
-    while (f->n_workers < (uint32_t)f->stage->threads && jvc_thread(pl, &f->workers[f->n_workers], worker_main, f))
-        f->n_workers++;
-    return f->n_workers > 0; /* fewer workers than asked for are slower, not wrong */
+    int rc = pthread_create(&f->collector, NULL, collector_main, f);
+    f->stage->has_thread = !rc;
+    for (uint32_t n = (uint32_t)f->stage->threads; !rc && f->n_workers < n; f->n_workers += !rc)
+        rc = pthread_create(&f->workers[f->n_workers], NULL, worker_main, f);
+    return rc;
 }
 
 void jvc_farm_join(struct jvc_farm *f)

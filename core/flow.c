@@ -17,10 +17,12 @@ void jvc_call_leave(struct jvc_call *c)
 {
     while (c->open) {
         jv_buf *b = c->open;
+        jv_err err;
         c->open = b->next;
         b->next = b->prev = NULL;
         b->open = false;
-        jvc_say("%s: warning: the plugin made record %s and did not emit it", c->stage->sec->name, b->node->id);
+        jv_fail(&err, JV_FATAL, "the plugin made this record and did not emit it");
+        if (!jvc_node_cancelled(b->node)) jvc_pipeline_fail(c->stage, b, &err);
         jvc_drop_cancelled(c->stage, b);
     }
     for (size_t i = 0; i < c->n_scratch; i++) free(c->scratch[i]);
@@ -41,6 +43,7 @@ static int32_t call_process(struct jvc_stage *s, jv_buf *b, struct jvc_task *tas
     int32_t rc = s->def->process(s->ctx, b, err);
     int64_t took = jvc_now() - t0;
     b->task = NULL;
+    err->text[sizeof err->text - 1] = 0; /* the plugin may have filled it to the brim */
     jvc_call_leave(&call);
     atomic_fetch_add_explicit(&s->busy_ns, took - call.nested_ns, memory_order_relaxed);
     if (jvc_current_call) jvc_current_call->nested_ns += took;
@@ -99,14 +102,27 @@ static void fatal(struct jvc_stage *s, jv_buf *b, const jv_err *err)
     jvc_buf_release(s->pl, b);
 }
 
-/* A source of which nothing more is wanted. */
-static void end_source(struct jvc_stage *source)
+static const char *verdict_name(int32_t verdict)
 {
-    pthread_mutex_lock(&source->lock);
-    atomic_store(&source->ended, true);
-    source->source_done = true;
-    pthread_cond_broadcast(&source->room);
-    pthread_mutex_unlock(&source->lock);
+    switch (verdict) {
+    case JV_DONE: return "DONE ";
+    case JV_END: return "END ";
+    case JV_RETRY: return "RETRY after it emitted children, ";
+    case JV_CANCELLED: return "CANCELLED for a record that nobody cancelled, ";
+    case JV_FULL: return "FULL ";
+    case JV_STOPPED: return "STOPPED ";
+    default: return "";
+    }
+}
+
+/* What `partial` built in an attempt that is made again would stand twice. */
+static void forget_growth(jv_buf *b)
+{
+    if (b->growing < 0) return;
+    struct jvc_value *v = &b->v[b->growing];
+    jvc_block_release(v->block);
+    *v = (struct jvc_value){0};
+    b->growing = -1;
 }
 
 static void settle(struct jvc_stage *s, jv_buf *b, struct jvc_task *task, int32_t verdict, jv_err *err)
@@ -116,22 +132,21 @@ static void settle(struct jvc_stage *s, jv_buf *b, struct jvc_task *task, int32_
         jvc_buf_release(s->pl, b);
     } else if (verdict >= 0 && (uint32_t)verdict < s->n_ports) {
         jvc_give(s, (uint32_t)verdict, b, task);
-    } else if (verdict == JV_DONE) {
-        jvc_buf_release(s->pl, b);
+    } else if (verdict == JV_DONE && (s->def->flags & JV_SPLIT)) {
+        if (b->children)
+            jvc_buf_release(s->pl, b);
+        else
+            drop(s, b, "nothing came of it");
     } else if (verdict == JV_DROP) {
         drop(s, b, err->reason ? err->reason : "no reason given");
-    } else if (verdict == JV_END) {
-        end_source(b->node->source);
-        drop(s, b, "nothing more is wanted");
-    } else if (verdict == JV_BAD || verdict == JV_RETRY) {
+    } else if (verdict == JV_BAD || (verdict == JV_RETRY && !b->children)) {
         jvc_reject(s, b, err);
-    } else if (verdict == JV_CANCELLED) {
+    } else if (verdict == JV_CANCELLED && jvc_node_cancelled(b->node)) {
         jvc_drop_cancelled(s, b);
     } else if (verdict == JV_FATAL) {
         fatal(s, b, err);
     } else {
-        jv_fail(err, JV_FATAL, "the plugin answers %d, which is no verdict of a %s with %u ports", verdict,
-            s->n_ports ? "stage" : "sink", s->n_ports);
+        jv_fail(err, JV_FATAL, "the plugin answers %s%d, which is no verdict here", verdict_name(verdict), verdict);
         fatal(s, b, err);
     }
 }
@@ -146,10 +161,11 @@ void jvc_process(struct jvc_stage *s, jv_buf *b, struct jvc_task *task)
     }
     atomic_fetch_add_explicit(&s->n_in, 1, memory_order_relaxed);
     int32_t verdict = JV_RETRY;
-    for (int64_t attempt = 0; verdict == JV_RETRY && attempt <= s->retries; attempt++) {
+    for (int64_t attempt = 0; verdict == JV_RETRY && !b->children && attempt <= s->retries; attempt++) {
         if (attempt) {
             atomic_fetch_add(&s->n_retried, 1);
             back_off(b, attempt);
+            forget_growth(b);
         }
         verdict = jvc_node_cancelled(b->node) ? JV_CANCELLED : call_process(s, b, task, &err);
     }
@@ -202,9 +218,10 @@ void jvc_flush(struct jvc_stage *s)
 {
     jv_err err = {0};
     struct jvc_call call;
-    if (!s->def->flush || !s->started) return;
+    if (!s->def->flush) return;
     jvc_call_enter(&call, s);
     int32_t rc = s->def->flush(s->ctx, &err);
+    err.text[sizeof err.text - 1] = 0;
     jvc_call_leave(&call);
     if (rc < 0) jvc_pipeline_fail(s, NULL, &err);
 }

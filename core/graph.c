@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char *jvc_stage_place(const struct jvc_stage *s)
@@ -13,22 +14,7 @@ const char *jvc_stage_place(const struct jvc_stage *s)
     return jvc_conf_own(&s->pl->conf, jvc_format("%s (%s:%d)", s->sec->name, s->sec->where.file, s->sec->where.line));
 }
 
-/* ---- [pipeline]
- * ---------------------------------------------------------------------------------------------------- */
-
-static void plugin_path(struct jvc_pipeline *pl, struct jvc_section *sec)
-{
-    static const jv_opt row = {.name = "plugin_path", .type = JV_OPT_LIST, .def = "", .range = "path", .help = ""};
-    jv_list list = {0};
-    jv_err err;
-    struct jvc_entry *e = sec ? jvc_section_take(sec, "plugin_path") : NULL;
-    if (e && jvc_option_set(&row, &list, &pl->conf, e->value, e->dir, &err) < 0)
-        jvc_problem(&pl->conf, e->where, "`plugin_path`: %s", err.text);
-    const char **folders = jvc_alloc(list.n * sizeof *folders);
-    for (size_t i = 0; i < list.n; i++) folders[i] = list.v[i].p;
-    jvc_plugin_folders(folders, list.n);
-    free(folders);
-}
+/* ---- [pipeline] ---- */
 
 static void default_names(struct jvc_pipeline *pl, const char *file)
 {
@@ -39,49 +25,75 @@ static void default_names(struct jvc_pipeline *pl, const char *file)
     if (!pl->dead_path) pl->dead_path = jvc_conf_own(&pl->conf, jvc_format("%s.rejected.jsonl", pl->name));
 }
 
-static void pipeline_section(struct jvc_pipeline *pl)
+struct settings {
+    const char *name, *dead_letter;
+    int32_t on_error;
+    int64_t retries;
+    jv_list plugin_path;
+};
+
+static const jv_opt settings_opts[] = {
+    JV_OPT(struct settings, name, "", "", "of the pipeline"),
+    JV_OPT(struct settings, dead_letter, "", "path", "where rejected records go"),
+    JV_OPT(struct settings, on_error, "reject", "reject|stop", "what becomes of a record at fault"),
+    JV_OPT(struct settings, retries, "3", "0..1000", "how often a stage may ask for another try"),
+    JV_OPT(struct settings, plugin_path, "", "path", "folders of plugins, searched first"),
+    {0},
+};
+
+/* A key of [pipeline] that is none of the above. */
+static void unknown_setting(struct jvc_pipeline *pl, const struct jvc_entry *e)
 {
-    static const char *const later[] = {"journal", "report", "meter", "threads", "memory"};
-    static const jv_opt dead = {.name = "dead_letter", .type = JV_OPT_TEXT, .def = "", .range = "path", .help = ""};
-    struct jvc_section *sec = jvc_conf_section(&pl->conf, "pipeline");
+    struct jvc_nearest near = {.name = e->name};
+    if (jvc_option_word("journal|report|meter|threads|memory", e->name) >= 0) {
+        jvc_problem(&pl->conf, e->where, "`%s`: not in this version", e->name);
+        return;
+    }
+    for (const jv_opt *o = settings_opts; o->name; o++) jvc_nearest_try(&near, o->name);
+    jvc_problem(&pl->conf, e->where,
+        "unknown key `%s`%s [pipeline] takes name, dead_letter, on_error, retries, plugin_path, include", e->name,
+        near.best ? jvc_nearest_hint(&near) : ";");
+}
+
+static void check_settings(struct jvc_pipeline *pl, struct jvc_section *sec, const struct settings *s)
+{
     struct jvc_entry *e;
-    jv_err err;
-    pl->retries = 3;
-    plugin_path(pl, sec);
-    if (!sec) return;
-    if ((e = jvc_section_take(sec, "name"))) {
-        pl->name = jvc_conf_own(&pl->conf, jvc_strdup(e->value));
-        if (!*e->value || strchr(e->value, '/'))
-            jvc_problem(&pl->conf, e->where, "`name`: \"%.60s\" is no name for a pipeline", e->value);
-    }
-    const char *path;
-    if ((e = jvc_section_take(sec, "dead_letter")) && jvc_option_set(&dead, &path, &pl->conf, e->value, e->dir, &err) >= 0)
-        pl->dead_path = (char *)(uintptr_t)path;
-    if ((e = jvc_section_take(sec, "on_error"))) {
-        int word = jvc_option_word("reject|stop", e->value);
-        pl->stop_on_error = word == 1;
-        if (word < 0) jvc_problem(&pl->conf, e->where, "`on_error`: \"%.60s\" is none of reject|stop", e->value);
-    }
-    if ((e = jvc_section_take(sec, "retries")) && jvc_option_number(e->value, "0..1000", &pl->retries, &err) < 0)
-        jvc_problem(&pl->conf, e->where, "`retries`: %s", err.text);
-    for (size_t i = 0; i < sec->n; i++) {
-        e = &sec->entries[i];
-        bool known = e->used;
-        for (size_t k = 0; k < sizeof later / sizeof *later; k++)
-            if (!strcmp(e->name, later[k]))
-                jvc_problem(&pl->conf, e->where, "`%s`: not in this version", e->name), known = true;
-        if (known) continue;
-        static const char *const names[] = {"name", "dead_letter", "on_error", "retries", "plugin_path"};
-        struct jvc_nearest near = {.name = e->name};
-        for (size_t k = 0; k < sizeof names / sizeof *names; k++) jvc_nearest_try(&near, names[k]);
-        jvc_problem(&pl->conf, e->where,
-            "unknown key `%s`%s%s%s; [pipeline] takes name, dead_letter, on_error, retries, plugin_path, include",
-            e->name, near.best ? ", did you mean `" : "", near.best ? near.best : "", near.best ? "`?" : "");
+    if ((e = jvc_section_entry(sec, "name")) && (!*s->name || strchr(s->name, '/')))
+        jvc_problem(&pl->conf, e->where, "`name`: \"%.60s\" is no name for a pipeline", s->name);
+    if ((e = jvc_section_entry(sec, "dead_letter")) && !*s->dead_letter)
+        jvc_problem(&pl->conf, e->where, "`dead_letter`: no path");
+    for (size_t i = 0; i < s->plugin_path.n; i++) {
+        struct stat st;
+        if (stat(s->plugin_path.v[i].p, &st) || !S_ISDIR(st.st_mode))
+            jvc_problem(&pl->conf, jvc_section_entry(sec, "plugin_path")->where, "`plugin_path`: %s is no folder",
+                s->plugin_path.v[i].p);
     }
 }
 
-/* ---- sections to stages
- * -------------------------------------------------------------------------------------------- */
+static void pipeline_section(struct jvc_pipeline *pl)
+{
+    struct settings s = {.name = "", .dead_letter = "", .retries = 3};
+    struct jvc_section *sec = jvc_conf_section(&pl->conf, "pipeline");
+    jv_err err;
+    for (const jv_opt *o = settings_opts; sec && o->name; o++) {
+        struct jvc_entry *e = jvc_section_take(sec, o->name);
+        if (e && jvc_option_set(o, &s, &pl->conf, e->value, e->dir, &err) < 0)
+            jvc_problem(&pl->conf, e->where, "`%s`: %s", o->name, err.text);
+    }
+    if (sec) check_settings(pl, sec, &s);
+    for (size_t i = 0; sec && i < sec->n; i++)
+        if (!sec->entries[i].used) unknown_setting(pl, &sec->entries[i]);
+    if (*s.name) pl->name = jvc_conf_own(&pl->conf, jvc_strdup(s.name));
+    if (*s.dead_letter) pl->dead_path = jvc_conf_own(&pl->conf, jvc_strdup(s.dead_letter));
+    pl->stop_on_error = s.on_error == 1;
+    pl->retries = s.retries;
+    const char **folders = jvc_alloc(s.plugin_path.n * sizeof *folders);
+    for (size_t i = 0; i < s.plugin_path.n; i++) folders[i] = s.plugin_path.v[i].p;
+    jvc_plugin_folders(folders, s.plugin_path.n);
+    free(folders);
+}
+
+/* ---- sections to stages ---- */
 
 static enum jvc_kind kind_of(const jv_stage *d)
 {
@@ -121,8 +133,7 @@ static void add_stage(struct jvc_pipeline *pl, struct jvc_section *sec)
     pl->stages[pl->n++] = s;
 }
 
-/* ---- from
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- from ---- */
 
 static struct jvc_stage *stage_named(struct jvc_pipeline *pl, const char *name)
 {
@@ -135,7 +146,6 @@ static void connect(struct jvc_stage *s, struct jvc_stage *up, uint32_t port)
 {
     struct jvc_edge *e = &up->ports[port];
     s->up = up;
-    s->up_port = port;
     e->to = jvc_room(e->to, e->n, sizeof *e->to);
     e->to[e->n++] = s;
 }
@@ -155,9 +165,7 @@ static void connect_named(struct jvc_stage *s, struct jvc_entry *e)
         for (uint32_t i = 0; i < s->pl->n; i++)
             if (s->pl->stages[i]->n_ports) jvc_nearest_try(&near, s->pl->stages[i]->sec->name);
         bool broken = jvc_conf_section(conf, name) != NULL; /* the section is there, its plugin was told missing */
-        if (!broken)
-            jvc_problem(conf, e->where, "`from`: no stage [%s]%s%s%s", name, near.best ? "; did you mean [" : "",
-                near.best ? near.best : "", near.best ? "]?" : "");
+        if (!broken) jvc_problem(conf, e->where, "`from`: no stage [%s]%s", name, jvc_nearest_hint(&near));
         return;
     }
     uint32_t port = 0;
@@ -213,8 +221,7 @@ static void unread_ports(struct jvc_pipeline *pl)
     }
 }
 
-/* ---- order, opening
- * ------------------------------------------------------------------------------------------------ */
+/* ---- order, opening ---- */
 
 /* Puts s after what it reads and refers to. mark: 1 on the way, 2 done. */
 static void visit(struct jvc_stage *s, unsigned char *mark, struct jvc_stage **order, uint32_t *n)
@@ -286,7 +293,7 @@ static void ready_to_run(struct jvc_pipeline *pl)
 
 bool jvc_pipeline_open(struct jvc_pipeline *pl, const char *file, char *const *overrides, size_t n)
 {
-    *pl = (struct jvc_pipeline){.file = file, .stop_fd = -1, .over_fd = -1};
+    *pl = (struct jvc_pipeline){.file = file, .stop_fd = -1, .cancel_fd = -1, .over_fd = -1};
     jvc_conf_read(&pl->conf, file, overrides, n);
     pipeline_section(pl);
     default_names(pl, file);
@@ -337,6 +344,7 @@ void jvc_pipeline_close(struct jvc_pipeline *pl)
     }
     for (uint32_t i = 0; i < pl->n; i++) free_stage(pl->stages[i]);
     if (pl->stop_fd >= 0) close(pl->stop_fd);
+    if (pl->cancel_fd >= 0) close(pl->cancel_fd);
     if (pl->over_fd >= 0) close(pl->over_fd);
     free(pl->stages);
     free(pl->counters);

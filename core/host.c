@@ -64,7 +64,7 @@ static jv_str host_get(const jv_host *h, const jv_buf *b, int32_t row)
 static int64_t host_get_i64(const jv_host *h, const jv_buf *b, int32_t row, int64_t absent)
 {
     const struct jvc_row_of *r = row_of(self(h), row);
-    if (r && r->kind == JVC_COUNT) return atomic_load_explicit(&b->node->counts[r->at], memory_order_relaxed);
+    if (r && r->kind == JVC_COUNT) return atomic_load_explicit(&b->counts[r->at], memory_order_relaxed);
     return r && r->kind == JVC_SLOT && r->type == JV_I64 && b->v[r->at].set ? b->v[r->at].u.i : absent;
 }
 
@@ -90,17 +90,24 @@ static bool release_late(struct jvc_block *old)
     return true;
 }
 
-/* The value behind a row that may be set, or null. */
-static struct jvc_value *settable(const struct jvc_stage *s, jv_buf *b, int32_t row)
+/* The value behind a row that may be set to something of that type (JV_UTF8 for all bytes), or null. */
+static struct jvc_value *settable(const struct jvc_stage *s, jv_buf *b, int32_t row, int32_t type)
 {
     const struct jvc_row_of *r = row_of(s, row);
-    return r && r->kind == JVC_SLOT && (r->access & JV_OUT) ? &b->v[r->at] : NULL;
+    if (!r || r->kind != JVC_SLOT || !(r->access & JV_OUT)) return NULL;
+    bool fits = type == JV_UTF8 ? r->type <= JV_JSON : r->type == type;
+    return fits ? &b->v[r->at] : NULL;
+}
+
+static int32_t not_settable(const char *what, int32_t row, jv_err *err)
+{
+    return jv_fail(err, JV_FATAL, "the plugin %s row %d, which it does not declare as JV_OUT of such a type", what, row);
 }
 
 static int32_t set_bytes(const jv_host *h, jv_buf *b, int32_t row, struct jvc_value v, jv_err *err)
 {
-    struct jvc_value *to = settable(self(h), b, row);
-    if (!to) return jv_fail(err, JV_FATAL, "the plugin sets row %d, which it does not declare as JV_OUT", row);
+    struct jvc_value *to = settable(self(h), b, row, JV_UTF8);
+    if (!to) return not_settable("sets", row, err);
     if (!release_late(to->block)) return no_memory(err);
     if (b->growing == (int32_t)(to - b->v)) b->growing = -1;
     *to = v;
@@ -139,13 +146,13 @@ static int32_t host_view(const jv_host *h, jv_buf *b, int32_t row, const jv_buf 
 
 static void host_put_i64(const jv_host *h, jv_buf *b, int32_t row, int64_t v)
 {
-    struct jvc_value *to = settable(self(h), b, row);
+    struct jvc_value *to = settable(self(h), b, row, JV_I64);
     if (to) *to = (struct jvc_value){.u.i = v, .set = true};
 }
 
 static void host_put_f64(const jv_host *h, jv_buf *b, int32_t row, double v)
 {
-    struct jvc_value *to = settable(self(h), b, row);
+    struct jvc_value *to = settable(self(h), b, row, JV_F64);
     if (to) *to = (struct jvc_value){.u.f = v, .set = true};
 }
 
@@ -253,7 +260,12 @@ static jv_buf *host_fork(const jv_host *h, const jv_buf *parent, jv_err *err)
     struct jvc_stage *s = self(h);
     struct jvc_node *up = parent->node;
     char number[16];
-    int digits = snprintf(number, sizeof number, "/%u", up->children);
+    uint32_t index = parent->children;
+    if (!(s->def->flags & JV_SPLIT)) {
+        jv_fail(err, JV_FATAL, "the plugin forks, but its stage is not JV_SPLIT");
+        return NULL;
+    }
+    int digits = snprintf(number, sizeof number, "/%u", index);
     struct jvc_node *n = jvc_node_new(up->source, up, up->id_n + (size_t)digits);
     jv_buf *b = n ? jvc_buf_copy(s->pl, parent) : NULL;
     if (!b) {
@@ -263,48 +275,55 @@ static jv_buf *host_fork(const jv_host *h, const jv_buf *parent, jv_err *err)
     }
     memcpy(n->id, up->id, up->id_n);
     memcpy(n->id + up->id_n, number, (size_t)digits + 1);
-    n->index = up->children++;
+    n->index = index;
+    ((jv_buf *)(uintptr_t)parent)->children++; /* a count of the host's own, whoever holds the table */
+    for (uint32_t i = 0; i < s->pl->n_counters; i++) atomic_init(&b->counts[i], 0);
     jvc_node_release(b->node); /* the copy's; the child keeps its parent itself */
     b->node = n;
     remember(b);
     return b;
 }
 
+static int32_t not_made(const jv_buf *b, jv_err *err)
+{
+    return jv_fail(err, JV_FATAL, "the plugin gives away record %s, which it did not make", b->node->id);
+}
+
 static int32_t host_emit(const jv_host *h, jv_buf *b, int32_t port, jv_err *err)
 {
     struct jvc_stage *s = self(h);
-    if (b->open) forget(b);
+    struct jvc_call *c = jvc_current_call;
+    if (!b->open) return not_made(b, err);
+    forget(b);
     if (port < 0 || (uint32_t)port >= s->n_ports) {
         jvc_drop_cancelled(s, b);
         return jv_fail(err, JV_FATAL, "the plugin emits to port %d of %u", port, s->n_ports);
     }
-    if (jvc_node_cancelled(b->node)) {
+    bool cancelled = jvc_node_cancelled(b->node);
+    if (cancelled)
         jvc_drop_cancelled(s, b);
-        return jv_fail(err, JV_CANCELLED, "cancelled");
-    }
-    struct jvc_stage *source = b->node->source;
-    struct jvc_call *c = jvc_current_call;
-    jvc_give(s, (uint32_t)port, b, c && c->stage == s ? c->task : NULL);
-    if (atomic_load(&s->pl->cancelled)) return jv_fail(err, JV_CANCELLED, "cancelled");
-    if (s == source && (atomic_load(&source->ended) || atomic_load(&s->pl->stopping)))
-        return jv_fail(err, JV_END, "nothing more is wanted");
-    return JV_OK;
+    else
+        jvc_give(s, (uint32_t)port, b, c && c->stage == s ? c->task : NULL);
+    if (s->kind == JVC_SOURCE)
+        return atomic_load(&s->pl->stopping) ? jv_fail(err, JV_END, "nothing more is wanted") : JV_OK;
+    return cancelled || atomic_load(&s->pl->cancelled) ? jv_fail(err, JV_CANCELLED, "cancelled") : JV_OK;
 }
 
 static int32_t host_reject(const jv_host *h, jv_buf *b, const jv_err *why, jv_err *err)
 {
     struct jvc_stage *s = self(h);
-    if (b->open) forget(b);
+    if (!b->open) return not_made(b, err);
+    forget(b);
     jvc_reject(s, b, why);
-    return atomic_load(&s->pl->cancelled) ? jv_fail(err, JV_FATAL, "the run has ended") : JV_OK;
+    return atomic_load(&s->pl->cancelled) ? jv_fail(err, JV_CANCELLED, "the run has ended") : JV_OK;
 }
 
 /* Appends to the field a snapshot shows. Those who hold older snapshots see as many bytes as they always did. */
 static int32_t append(const jv_host *h, jv_buf *b, int32_t row, const char *more, size_t n, jv_err *err)
 {
     const struct jvc_row_of *r = row_of(self(h), row);
-    struct jvc_value *v = settable(self(h), b, row);
-    if (!v) return jv_fail(err, JV_FATAL, "the plugin appends to row %d, which it does not declare as JV_OUT", row);
+    struct jvc_value *v = settable(self(h), b, row, JV_UTF8);
+    if (!v) return not_settable("appends to", row, err);
     bool mine = b->growing == (int32_t)r->at;
     size_t old = mine ? v->n : 0;
     if (n > SIZE_MAX / 4 - old) return no_memory(err);
@@ -316,7 +335,7 @@ static int32_t append(const jv_host *h, jv_buf *b, int32_t row, const char *more
         *v = (struct jvc_value){.block = block, .u.p = block->data, .n = old, .set = true};
         b->growing = (int32_t)r->at;
     }
-    memcpy(v->block->data + old, more, n);
+    if (n) memcpy(v->block->data + old, more, n);
     v->n = old + n;
     return JV_OK;
 }
@@ -349,8 +368,9 @@ static int32_t host_cancelled(const jv_host *h, const jv_buf *b)
 
 static int32_t host_wait(const jv_host *h, int32_t fd, int32_t events, int64_t ms)
 {
-    struct jvc_pipeline *pl = self(h)->pl;
-    struct pollfd p[2] = {{.fd = pl->stop_fd, .events = POLLIN}, {.fd = fd, .events = (short)events}};
+    const struct jvc_stage *s = self(h);
+    int over = s->kind == JVC_SOURCE ? s->pl->stop_fd : s->pl->cancel_fd;
+    struct pollfd p[2] = {{.fd = over, .events = POLLIN}, {.fd = fd, .events = (short)events}};
     int64_t until = ms < 0 ? INT64_MAX : jvc_now() / 1000000 + ms;
     for (;;) {
         int64_t left = ms < 0 ? -1 : until - jvc_now() / 1000000;
@@ -368,8 +388,7 @@ static void host_count(const jv_host *h, jv_buf *b, int32_t counter, int64_t n)
     if (counter < 0 || (uint32_t)counter >= s->n_counters) return;
     uint32_t at = s->counters[counter];
     atomic_fetch_add_explicit(&s->sums[counter], n, memory_order_relaxed);
-    atomic_fetch_add_explicit(&b->node->counts[at], n, memory_order_relaxed);
-    if (b->node->root != b->node) atomic_fetch_add_explicit(&b->node->root->counts[at], n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&b->counts[at], n, memory_order_relaxed);
 }
 
 static int32_t host_partial(const jv_host *h, jv_buf *b, int32_t row, const char *more, size_t n, jv_err *err)

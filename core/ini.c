@@ -11,8 +11,9 @@
 
 #define MAX_FILE (64u << 20)
 #define MAX_LINE (1u << 20)
-#define MAX_NAME 49u /* inih keeps 50 bytes of a name, NUL included */
-#define MAX_INCLUDES 8
+#define MAX_NAME 49u   /* inih keeps 50 bytes of a name, NUL included */
+#define MAX_INCLUDES 8 /* within each other */
+#define MAX_ALL_INCLUDES 256
 
 struct reading {
     struct jvc_conf *conf;
@@ -179,20 +180,25 @@ static char *next_line(char *buf, int size, void *arg)
 static void continue_entry(struct reading *r, const char *value)
 {
     struct jvc_entry *e = r->last;
-    size_t old = strlen(e->raw), add = strlen(value), blank = (size_t)r->blank;
-    if (old + blank + add + 1 > MAX_LINE) {
+    size_t add = strlen(value), old = e->grown ? e->n_grown : strlen(e->raw);
+    size_t breaks = old ? (size_t)r->blank + 1 : 0; /* a value that begins on the next line has no empty first line */
+    if (old + breaks + add > MAX_LINE) {
         jvc_problem(r->conf, here(r), "the value of `%s` is longer than %u bytes", e->name, MAX_LINE);
         return;
     }
-    char *raw = jvc_conf_own(r->conf, jvc_alloc(old + blank + add + 2));
-    memcpy(raw, e->raw, old);
-    memset(raw + old, '\n', blank + 1);
-    memcpy(raw + old + blank + 1, value, add);
-    e->raw = old ? raw : raw + blank + 1; /* a value that begins on the next line has no empty first line */
+    if (old + breaks + add >= e->cap_grown) {
+        char *first = e->grown ? NULL : jvc_strdup(e->raw);
+        e->cap_grown = 2 * (old + breaks + add) + 64;
+        e->grown = jvc_grow(e->grown, e->cap_grown);
+        if (first) strcpy(e->grown, first);
+        free(first);
+        e->raw = e->grown;
+    }
+    memset(e->grown + old, '\n', breaks);
+    memcpy(e->grown + old + breaks, value, add + 1);
+    e->n_grown = old + breaks + add;
     e->more = jvc_room(e->more, e->n_more, sizeof *e->more);
-    e->more_line = jvc_room(e->more_line, e->n_more, sizeof *e->more_line);
-    e->more[e->n_more] = raw + old + blank + 1;
-    e->more_line[e->n_more++] = r->line;
+    e->more[e->n_more++] = (struct jvc_more){old + breaks, r->line};
 }
 
 static struct jvc_entry *new_entry(struct jvc_section *s, struct jvc_entry e)
@@ -287,8 +293,9 @@ static void read_file(struct jvc_conf *conf, const char *path, int depth, struct
 {
     jv_err err;
     size_t n;
-    if (depth > MAX_INCLUDES) {
-        jvc_problem(conf, from, "include = %s: files include each other more than %d deep", path, MAX_INCLUDES);
+    if (depth > MAX_INCLUDES || conf->includes++ > MAX_ALL_INCLUDES) {
+        jvc_problem(conf, from, "include = %s: files include each other more than %d deep, or %d in all", path,
+            MAX_INCLUDES, MAX_ALL_INCLUDES);
         return;
     }
     char *text = jvc_read_file(path, MAX_FILE, &n, &err);
@@ -328,14 +335,13 @@ static void override(struct jvc_conf *conf, const char *arg)
     if (!s) {
         struct jvc_nearest near = {.name = section};
         for (size_t i = 0; i < conf->n; i++) jvc_nearest_try(&near, conf->sections[i].name);
-        jvc_problem(conf, where, "%s: no section [%s]%s%s%s", arg, section, near.best ? "; did you mean [" : "",
-            near.best ? near.best : "", near.best ? "]?" : "");
+        jvc_problem(conf, where, "%s: no section [%s]%s", arg, section, jvc_nearest_hint(&near));
         return;
     }
     struct jvc_entry *e = jvc_section_entry(s, key);
     if (!e) e = new_entry(s, (struct jvc_entry){.name = key});
     free(e->more);
-    free(e->more_line);
+    free(e->grown);
     *e = (struct jvc_entry){.name = e->name, .raw = eq + 1, .where = where, .literal = true};
 }
 
@@ -373,7 +379,7 @@ void jvc_conf_free(struct jvc_conf *conf)
     for (size_t i = 0; i < conf->n; i++) {
         for (size_t k = 0; k < conf->sections[i].n; k++) {
             free(conf->sections[i].entries[k].more);
-            free(conf->sections[i].entries[k].more_line);
+            free(conf->sections[i].entries[k].grown);
         }
         free(conf->sections[i].entries);
     }

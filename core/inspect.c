@@ -3,6 +3,7 @@
 #include "option.h"
 #include "pipeline.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *kind_name(const jv_stage *d)
@@ -17,9 +18,10 @@ static void refused(const char *path, const jv_err *why)
     jvc_say("%s", why->text);
 }
 
-int jvc_inspect_list(void)
+int jvc_inspect_list(const char *folder)
 {
     size_t n;
+    jvc_plugin_folders(&folder, folder != NULL);
     struct jvc_plugin *const *all = jvc_plugin_all(&n, refused);
     for (size_t i = 0; i < n; i++)
         for (uint32_t k = 0; k < all[i]->desc->n_stages; k++) {
@@ -99,12 +101,28 @@ static void print_stage(const struct jvc_plugin *p, const jv_stage *s)
     print_example(p, s);
 }
 
-int jvc_inspect_one(const char *name)
+/* The name within PATH/jv_NAME.so, whose folder is then searched first; or the name itself. To be freed. */
+static char *name_and_folder(const char *arg)
 {
+    const char *slash = strrchr(arg, '/'), *file = slash ? slash + 1 : arg;
+    size_t n = strlen(file);
+    bool path = n > 6 && !strncmp(file, "jv_", 3) && !strcmp(file + n - 3, ".so");
+    char *folder = slash ? jvc_strndup(arg, (size_t)(slash - arg) + 1) : jvc_strdup(".");
+    const char *first = folder;
+    jvc_plugin_folders(&first, path);
+    free(folder);
+    return path ? jvc_strndup(file + 3, n - 6) : jvc_strdup(arg);
+}
+
+int jvc_inspect_one(const char *arg)
+{
+    char *name = name_and_folder(arg);
     jv_err err;
     struct jvc_plugin *p = NULL;
     const jv_stage *s = jvc_plugin_stage(name, &p, &err);
-    if (!s && (!p || strchr(name, '/'))) {
+    bool whole_file = !s && p && !strchr(name, '/');
+    free(name);
+    if (!s && !whole_file) {
         jvc_say("%s", err.text);
         return 2;
     }

@@ -45,7 +45,7 @@ extern "C" {
 typedef struct jv_buf jv_buf;   /* opaque; see `begin`, `fork` and rule 1 */
 typedef struct jv_host jv_host; /* the host's table, one per stage instance; valid until `close` returns */
 
-/* ---- values ------------------------------------------------------------------------------------------------------ */
+/* ---- values ---- */
 
 /* Bytes with a length; not ended by a NUL unless a line says so. p may be null when n is 0. */
 typedef struct jv_str {
@@ -65,15 +65,15 @@ typedef struct jv_err {
  * ones. */
 #define JV_OK 0           /* this record goes to port 0; in a sink: delivered. 1..31: to that port */
 #define JV_MAX_PORTS 31   /* ports are numbered 0..30 */
-#define JV_DONE 100       /* process: the children emitted stand for it. The host takes the buffer back */
+#define JV_DONE 100       /* process: the children emitted, one at least, stand for it (JV_SPLIT) */
 #define JV_DROP 101       /* process: left out on purpose, err->reason says why (see jv_drop) */
-#define JV_END 102        /* poll: nothing more will come. process: nothing more is wanted of the source */
+#define JV_END 102        /* poll: nothing more will come. emit in a source: nothing more is wanted */
 #define JV_BAD (-1)       /* this record is at fault: it is rejected, the run goes on */
 #define JV_RETRY (-2)     /* may work later: called again with the same buffer, then rejected */
 #define JV_FATAL (-3)     /* the stage cannot go on (a full disk, a lost device): the run ends with status 1 */
 #define JV_CANCELLED (-4) /* the record was cancelled while it was worked on */
 #define JV_FULL (-5)      /* begin: the source's window is full */
-#define JV_STOPPED (-6)   /* begin, wait: the run is being stopped */
+#define JV_STOPPED (-6)   /* begin, wait: the run is being stopped, or cancelled */
 
 /* Types of fields. A reader of BYTES takes UTF8 and JSON too, a reader of UTF8 takes JSON; all else must be equal. */
 #define JV_ANY 0   /* only in `field`: any type */
@@ -83,8 +83,7 @@ typedef struct jv_err {
 #define JV_I64 4
 #define JV_F64 5
 
-/* ---- what a plugin declares: constant tables that the host reads and nobody executes
- * ------------------------------- */
+/* ---- what a plugin declares: constant tables that the host reads and nobody executes ---- */
 
 #define JV_IN 1u       /* field: read by this stage; must be there at load */
 #define JV_OUT 2u      /* field: set by this stage on what it passes on */
@@ -110,8 +109,8 @@ typedef struct jv_port {
     uint32_t reserved;
 } jv_port;
 
-/* A sum kept per stage, per record and per root record, shown at the end of a run and readable like a field (i64) by
- * the stages that follow. Ends with a null name. */
+/* A sum kept per stage and per record, shown at the end of a run and readable like a field (i64) by the stages that
+ * follow; a child begins at 0. Ends with a null name. */
 typedef struct jv_counter {
     const char *name;
     const char *unit; /* token, character, byte, ...: singular */
@@ -170,7 +169,7 @@ typedef struct jv_opt {
     const char *help;
 } jv_opt;
 
-/* ---- what the host offers --------------------------------------------------------------------------------------- */
+/* ---- what the host offers ---- */
 
 /* Where a root record comes from; given to `begin`. */
 typedef struct jv_origin {
@@ -242,8 +241,8 @@ struct jv_host {
 
     /* -- records -- */
 
-    /* [stage; running] The record's id: the position in its source, for a child followed by /N. Valid while the
-     * buffer is held. */
+    /* [stage; running] The record's id: the position in its source, for a child followed by /N, counted
+     * from 0 in each branch of a tee. Valid while the buffer is held. */
     jv_str (*id)(const jv_host *h, const jv_buf *b);
     /* [stage; running] 1 for a snapshot of an unfinished record (only stages with JV_PARTIALS see any), else 0. */
     int32_t (*is_partial)(const jv_host *h, const jv_buf *b);
@@ -255,15 +254,16 @@ struct jv_host {
     /* [stage; process] A child of the record in `parent`: numbered from 0, it begins with the same fields. Owned by
      * the caller until `emit`. Null: err has JV_FATAL (no memory). */
     jv_buf *(*fork)(const jv_host *h, const jv_buf *parent, jv_err *err);
-    /* [stage; running] Gives a begun or forked buffer away, to a port; the buffer is gone also when it fails. JV_OK, or
-     * JV_END (nobody wants more: a stage that splits answers DONE), JV_CANCELLED, JV_FATAL: the caller stops making
-     * more and answers so. A begun or forked buffer
-     * that was not emitted when `poll` or `process` returns is taken back by the host as cancelled, with a warning. */
+    /* [stage; running] Gives a begun or forked buffer away, to a port; the buffer is gone also when it fails. In a
+     * source: JV_OK, or JV_END (the run is being stopped); of a record cancelled meanwhile nothing is said here. In a
+     * stage that splits: JV_OK, or JV_CANCELLED (the record, or the run). In both JV_FATAL. Other than JV_OK: the
+     * caller stops making more and answers so. A begun or forked buffer that was not emitted when `poll` or `process`
+     * returns is lost through the plugin's fault, which ends the run. */
     int32_t (*emit)(const jv_host *h, jv_buf *b, int32_t port, jv_err *err);
 
     /* [any; while process runs] Appends n bytes to a field and lets a snapshot of the buffer travel on to port 0.
      * Snapshots may be replaced by newer ones or dropped; each holds all so far. UTF8 rows: whole characters only.
-     * May be called by a service's callback while `process` waits for it. Never blocks. JV_OK or < 0. The field so
+     * May be called by a service's callback while `process` waits for it. JV_OK or < 0. The field so
      * built stays in the buffer. */
     int32_t (*partial)(const jv_host *h, jv_buf *b, int32_t row, const char *more, size_t n, jv_err *err);
 
@@ -276,26 +276,26 @@ struct jv_host {
     int32_t (*cancelled)(const jv_host *h, const jv_buf *b);
 
     /* [stage; running] Waits until fd has one of `events` (as in poll(2)) or ms milliseconds have passed (< 0: no
-     * limit). 1: it has; 0: time is up; JV_STOPPED: the run is being stopped. fd -1: only waits. */
+     * limit). 1: it has; 0: time is up; JV_STOPPED: in a source, the run is being stopped, elsewhere, it is cancelled (the
+     * stage then answers JV_CANCELLED). fd -1: only waits. */
     int32_t (*wait)(const jv_host *h, int32_t fd, int32_t events, int64_t ms);
 
-    /* [any; while process or poll runs] Adds n to a counter (its number in the stage's array), for this stage, this
-     * record and its root. Counts also when the record is rejected later. */
+    /* [any; while process or poll runs] Adds n to a counter (its number in the stage's array), for this stage and this
+     * record as it travels on from here. Counts also when the record is rejected later. */
     void (*count)(const jv_host *h, jv_buf *b, int32_t counter, int64_t n);
 
     /* [stage; running, sources only] Gives a begun buffer away as rejected, for what `why` says (a file that cannot
      * be read): it is counted and goes where rejected records go, with the fields it has; the run goes on. JV_OK, or
-     * JV_FATAL: the caller stops making more. */
+     * JV_CANCELLED (the run has ended): the caller stops making more. */
     int32_t (*reject)(const jv_host *h, jv_buf *b, const jv_err *why, jv_err *err);
 };
 
-/* ---- a stage
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- a stage ---- */
 
 #define JV_PARALLEL 1u /* process may run in several threads at once, for different buffers */
 #define JV_ORDERED 2u  /* wants records in source order, children in their parent's place */
 #define JV_PARTIALS 4u /* wants snapshots too (see is_partial); its verdict on one is ignored */
-#define JV_SPLIT 8u    /* forks children */
+#define JV_SPLIT 8u    /* forks children; without it fork fails and DONE is no verdict */
 #define JV_ENDLESS 16u /* a source without an end of its own: stopping it is a success */
 
 /* The functions all get the instance's context: `ctx_size` zeroed bytes with the options filled in. Those a stage
@@ -319,11 +319,12 @@ typedef struct jv_stage {
     int32_t (*open)(void *ctx, const jv_host *h, jv_err *err);
     /* [host] Creates files, loads weights, starts threads. After the open of all and the start of what it refers to. */
     int32_t (*start)(void *ctx, jv_err *err);
-    /* [host; one thread] A source's next record: begins and emits one (or a few). JV_OK: call again, JV_END, or < 0
-     * FATAL. It blocks only in `wait`. */
+    /* [host; one thread] A source's next record: begins and emits one (or a few). JV_OK: call again; JV_END; what
+     * begin, wait or emit answered other than JV_OK; JV_FATAL. It blocks only in `wait`. */
     int32_t (*poll)(void *ctx, jv_err *err);
     /* [host; one thread, or as many as `threads` with JV_PARALLEL] The verdict on one record. The buffer stays the
-     * host's: a stage changes its fields in place and says where it goes. After JV_RETRY it must be as it came. */
+     * host's: a stage changes its fields in place and says where it goes. After JV_RETRY it must be as it came,
+     * nothing emitted (what `partial` built is taken away by the host). */
     int32_t (*process)(void *ctx, jv_buf *b, jv_err *err);
     /* [host; one thread] After the last process. A sink writes what it holds. */
     int32_t (*flush)(void *ctx, jv_err *err);
@@ -336,8 +337,7 @@ typedef struct jv_stage {
     void (*close)(void *ctx);
 } jv_stage;
 
-/* ---- a plugin
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- a plugin ---- */
 
 typedef struct jv_plugin {
     char magic[8];
@@ -383,8 +383,7 @@ JV_EXTERN const jv_plugin jv_plugin_desc;
 
 /* clang-format on */
 
-/* ---- helpers
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- helpers ---- */
 
 /* Fills err and returns code: `return jv_fail(err, JV_BAD, "line %d is too long", n);` */
 JV_PRINTF(3, 4)

@@ -8,8 +8,9 @@
 static const char usage[] =
     "usage: jevons run FILE.ini [section.key=value ...]    run a pipeline; what is given here wins over the file\n"
     "       jevons check FILE.ini [section.key=value ...]  open everything, start nothing, tell every problem\n"
-    "       jevons plugins                                 the plugins found\n"
-    "       jevons inspect PLUGIN                          its stages, options, fields and counters\n"
+    "       jevons plugins [FOLDER]                        the plugins found, those of a folder of yours first\n"
+    "       jevons inspect PLUGIN                          its stages, options, fields and counters; also jv_PLUGIN.so "
+    "by path\n"
     "       jevons help | version\n"
     "options of run, before FILE.ini:\n"
     "       --quiet   nothing on stderr but warnings and errors\n"
@@ -64,6 +65,7 @@ static int check(char **argv, int argc)
 {
     struct jvc_pipeline pl;
     if (!argc) return wrong_usage("check: which file?", "");
+    if (!strncmp(*argv, "--", 2)) return wrong_usage("check takes no option ", *argv);
     bool ok = jvc_pipeline_open(&pl, argv[0], argv + 1, (size_t)argc - 1);
     if (!ok) jvc_problems_print(&pl.conf);
     for (uint32_t i = 0; ok && i < pl.n; i++)
@@ -82,8 +84,7 @@ static int command(int argc, char **argv)
     if (!strcmp(what, "help") || !strcmp(what, "--help") || !strcmp(what, "-h")) return fputs(usage, stdout) == EOF;
     if (!strcmp(what, "version") || !strcmp(what, "--version"))
         return printf("jevons %s, ABI %d.%d\n", JVC_VERSION, JV_ABI_MAJOR, JV_ABI_MINOR) < 0;
-    jvc_plugin_folders(NULL, 0);
-    if (!strcmp(what, "plugins") && argc == 2) return jvc_inspect_list();
+    if (!strcmp(what, "plugins") && argc <= 3) return jvc_inspect_list(argc == 3 ? argv[2] : NULL);
     if (!strcmp(what, "inspect") && argc == 3) return jvc_inspect_one(argv[2]);
     if (!strcmp(what, "plugins") || !strcmp(what, "inspect")) return wrong_usage("wrong number of words after ", what);
     return wrong_usage("unknown command ", what);

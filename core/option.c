@@ -122,8 +122,9 @@ static int32_t set_choice(const char *value, const char *words, int32_t *out, jv
     return *out >= 0 ? JV_OK : jv_fail(err, JV_BAD, "\"%.60s\" is none of %s", value, words);
 }
 
-static char *path_of(struct jvc_conf *conf, const char *s, size_t n, const char *dir)
+static char *path_of(struct jvc_conf *conf, const char *s, const char *dir)
 {
+    size_t n = strlen(s);
     bool as_it_is = !n || s[0] == '/' || !dir;
     return jvc_conf_own(conf, as_it_is ? jvc_strndup(s, n) : jvc_format("%s/%.*s", dir, (int)n, s));
 }
@@ -132,28 +133,27 @@ static char *path_of(struct jvc_conf *conf, const char *s, size_t n, const char 
  * within it is a quote. */
 static int32_t next_item(const char **at, char separator, char **item, jv_err *err)
 {
-    const char *s = *at + strspn(*at, " \t\n");
-    char *out = jvc_alloc(strlen(s) + 1);
-    size_t n = 0;
+    const char *s = *at + strspn(*at, " \t\n"), *end;
     if (*s == '"') {
-        for (s++; *s && (*s != '"' || s[1] == '"'); s++) {
-            if (*s == '"') s++;
-            out[n++] = *s;
-        }
-        bool closed = *s == '"';
-        s += closed;
-        s += strspn(s, " \t");
-        if (!closed || (*s && *s != separator)) {
-            free(out);
+        for (end = ++s; *end && (*end != '"' || end[1] == '"'); end++) end += *end == '"';
+        *item = jvc_strndup(s, (size_t)(end - s));
+        char *to = *item;
+        for (const char *from = to; *from; *to++ = *from++) from += *from == '"';
+        *to = 0;
+        bool closed = *end == '"';
+        end += closed;
+        end += strspn(end, " \t");
+        if (!closed || (*end && *end != separator)) {
+            free(*item);
             return jv_fail(err, JV_BAD, closed ? "text after a closing quote" : "a quote without its end");
         }
     } else {
-        for (; *s && *s != separator; s++) out[n++] = *s;
-        while (n && strchr(" \t", out[n - 1])) n--;
+        end = strchrnul(s, separator);
+        size_t n = (size_t)(end - s);
+        while (n && strchr(" \t", s[n - 1])) n--;
+        *item = jvc_strndup(s, n);
     }
-    out[n] = 0;
-    *at = *s ? s + 1 : s;
-    *item = out;
+    *at = *end ? end + 1 : end;
     return JV_OK;
 }
 
@@ -171,7 +171,7 @@ static int32_t set_list(const jv_opt *o, jv_list *list, struct jvc_conf *conf, c
             free(v);
             return JV_BAD;
         }
-        char *keep = paths ? path_of(conf, item, strlen(item), dir) : jvc_conf_own(conf, jvc_strdup(item));
+        char *keep = paths ? path_of(conf, item, dir) : jvc_conf_own(conf, jvc_strdup(item));
         bool empty = !*item;
         free(item);
         if (empty && separator == '\n') continue;
@@ -196,9 +196,9 @@ int32_t jvc_option_set(const jv_opt *o, void *ctx, struct jvc_conf *conf, const 
     case JV_OPT_CHOICE: return set_choice(value, o->range, to, err);
     case JV_OPT_LIST: return set_list(o, to, conf, value, dir, err);
     case JV_OPT_TEXT: {
-        bool path = o->range && !strcmp(o->range, "path");
-        *(const char **)to =
-            path ? path_of(conf, value, strlen(value), dir) : (const char *)jvc_conf_own(conf, jvc_strdup(value));
+        bool path = !strcmp(o->range, "path");
+        if (path && strchr(value, '\n')) return jv_fail(err, JV_BAD, "a path of several lines");
+        *(const char **)to = path ? path_of(conf, value, dir) : jvc_conf_own(conf, jvc_strdup(value));
         return JV_OK;
     }
     default: return jv_fail(err, JV_BAD, "an option of unknown type %d", o->type);

@@ -45,14 +45,13 @@ struct jvc_node {
     atomic_uint refs;     /* buffers and children */
     atomic_int cancelled; /* of a root: stands for all below */
     atomic_int status;    /* JV_OK, JV_DROP or the worst of the errors */
-    uint32_t index, children;
+    uint32_t index;
     uint32_t slot; /* of a root: in its source's window */
     void *user;
     jv_err *err;       /* of a root with an error status; under the source's lock */
     uint64_t sequence; /* of a root: the order of its begin */
     char *id;
     size_t id_n;
-    atomic_llong counts[]; /* a sum per counter of the pipeline; a root's include its descendants' */
 };
 
 struct jv_buf {
@@ -63,6 +62,8 @@ struct jv_buf {
     bool partial, open;    /* open: begun or forked, not emitted yet */
     int32_t growing;       /* the slot built by `partial`, whose block may be appended to; -1 */
     struct jvc_task *task; /* while a worker processes it: where its snapshots go */
+    uint32_t children;     /* forked from this table */
+    atomic_llong *counts;  /* what this record was counted on its way here, by counter of the pipeline */
     struct jvc_value v[];
 };
 
@@ -108,7 +109,6 @@ struct jvc_stage {
     bool open, opened_well, started; /* open was called, and said yes */
 
     struct jvc_stage *up;
-    uint32_t up_port;
     struct jvc_edge *ports; /* n_ports */
     uint32_t n_ports;
     struct jvc_row_of *rows;
@@ -136,7 +136,6 @@ struct jvc_stage {
     uint32_t window, in_flight, first_free, slots_used;
     uint64_t sequence;
     atomic_bool ended; /* nothing more is wanted of it, or it has nothing more */
-    bool source_done;  /* its poll said END, or failed: it was not cut short */
     pthread_t thread;
     bool has_thread;
 
@@ -162,12 +161,12 @@ struct jvc_pipeline {
     bool stop_on_error;
     int64_t retries;
 
-    int stop_fd; /* readable once the run is being stopped: what `wait` watches */
-    int over_fd; /* readable once all threads are gone */
+    int stop_fd;   /* readable once the run is being stopped: what a source's `wait` watches */
+    int cancel_fd; /* readable once it is cancelled: what any other's does */
+    int over_fd;   /* readable once nobody needs to listen for signals any more */
     atomic_bool stopping, cancelled, failed;
     atomic_bool cut_short; /* records were left out because of a signal */
     atomic_llong roots_done, roots_cancelled;
-    atomic_uint threads_running;
     int64_t started_ns, ended_ns;
     struct jvc_dead *dead;
 };
@@ -201,7 +200,7 @@ extern const jv_host jvc_host_table;
 
 /* ---- buf.c ---- */
 
-struct jvc_node *jvc_node_new(struct jvc_stage *source, struct jvc_node *parent, size_t id_n);
+struct jvc_node *jvc_node_new(struct jvc_stage *source, struct jvc_node *parent, size_t id_n); /* null: no memory */
 void jvc_node_release(struct jvc_node *n);
 void jvc_node_worsen(struct jvc_node *n, int32_t status, const jv_err *err);
 bool jvc_node_cancelled(const struct jvc_node *n);
@@ -265,10 +264,9 @@ void jvc_finish(struct jvc_stage *s);
 /* ---- farm.c: PARALLEL stages ---- */
 
 struct jvc_farm *jvc_farm_new(struct jvc_stage *s);
-bool jvc_farm_start(struct jvc_farm *f);           /* false: no threads to be had */
+int jvc_farm_start(struct jvc_farm *f);            /* 0, or the error number for which there is no thread */
 void jvc_farm_push(struct jvc_farm *f, jv_buf *b); /* takes b; blocks while the farm is full */
 void jvc_farm_close(struct jvc_farm *f);
-void jvc_farm_wake(struct jvc_farm *f);
 void jvc_farm_join(struct jvc_farm *f);
 void jvc_farm_free(struct jvc_farm *f);
 /* A worker's output or snapshot for its task; takes b. */
@@ -277,16 +275,12 @@ void jvc_task_output(struct jvc_farm *f, struct jvc_task *t, jv_buf *b);
 bool jvc_task_streams(struct jvc_farm *f, struct jvc_task *t);
 void jvc_task_snapshot(struct jvc_farm *f, struct jvc_task *t, jv_buf *b);
 
-/* A thread of the run that calls `main_`, counted until it ends. */
-bool jvc_thread(struct jvc_pipeline *pl, pthread_t *t, void *(*main_)(void *), void *arg);
-void jvc_thread_over(struct jvc_pipeline *pl);
-
 /* ---- dead.c ---- */
 
 /* Writes a rejected record: id, stage, place, error, fields. Any thread. False: it could not be written (err). */
 bool jvc_dead_write(struct jvc_pipeline *pl, const struct jvc_stage *s, const jv_buf *b, const jv_err *why, jv_err *err);
-/* Removes an old run's file. */
-void jvc_dead_begin(struct jvc_pipeline *pl);
+/* Removes an earlier run's file, and refuses one that is something else. */
+bool jvc_dead_begin(struct jvc_pipeline *pl, jv_err *err);
 /* Puts the rows into source order and closes. */
 bool jvc_dead_end(struct jvc_pipeline *pl, jv_err *err);
 uint64_t jvc_dead_count(const struct jvc_pipeline *pl);

@@ -78,15 +78,15 @@ static int32_t check_layout(const jv_plugin *d, jv_err *err)
     return JV_OK;
 }
 
-static const char *const host_keys[] = {"plugin", "from", "threads", "on_error", "retries", "in_flight", "ordered",
-    "isolate", "timeout", "priority"};
+const char *const jvc_host_keys[] = {"plugin", "from", "threads", "on_error", "retries", "in_flight", "ordered",
+    "isolate", "timeout", "priority", NULL};
 
 /* A key of a section: of the host, a field's row, or an option. Two of one name could not both be set. */
 static int32_t check_key(const jv_plugin *d, const jv_stage *s, const char *key, jv_err *err)
 {
     int n = 0;
-    for (size_t i = 0; i < sizeof host_keys / sizeof *host_keys; i++)
-        if (!strcmp(key, host_keys[i]))
+    for (size_t i = 0; jvc_host_keys[i]; i++)
+        if (!strcmp(key, jvc_host_keys[i]))
             return jv_fail(err, JV_BAD, "stage %s: `%s` is a key of the host", s->name, key);
     for (uint32_t i = 0; JVC_FIELD(d, s, i); i++) n += !strcmp(key, JVC_FIELD(d, s, i)->name);
     for (uint32_t i = 0; JVC_OPT(d, s, i); i++) n += !strcmp(key, JVC_OPT(d, s, i)->name);
@@ -215,8 +215,8 @@ static struct jvc_plugin *find(const char *name, jv_err *err)
     }
     struct jvc_nearest near = {.name = name};
     each_file(try_name, &near);
-    jv_fail(err, JV_BAD, "no plugin %s (" PREFIX "%s" SUFFIX ")%s%s%s; `jevons plugins` lists them", name, name,
-        near.best ? "; did you mean " : "", near.best ? near.best : "", near.best ? "?" : "");
+    jv_fail(err, JV_BAD, "no plugin %s (" PREFIX "%s" SUFFIX ")%s `jevons plugins` lists those there are", name, name,
+        near.best ? jvc_nearest_hint(&near) : ";");
     free((char *)near.best);
     return NULL;
 }

@@ -23,6 +23,9 @@ const jv_stage *jvc_plugin_stage(const char *name, struct jvc_plugin **plugin, j
 /* Every plugin that is found, sorted by name. Those that do not load are passed to `refused`. */
 struct jvc_plugin *const *jvc_plugin_all(size_t *n, void (*refused)(const char *path, const jv_err *why));
 
+/* The keys any section may have; ends with null. No option or field of a plugin may be called so. */
+extern const char *const jvc_host_keys[];
+
 /* Row i of a table whose rows are `stride` bytes, or null past its end (a null first member) or when there is no
  * table. */
 const void *jvc_row(const void *table, uint32_t stride, uint32_t i);

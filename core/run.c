@@ -12,19 +12,6 @@
 
 #define CLOSE_WITHIN_NS 5000000000 /* after a cancel */
 
-bool jvc_thread(struct jvc_pipeline *pl, pthread_t *t, void *(*main_)(void *), void *arg)
-{
-    atomic_fetch_add(&pl->threads_running, 1);
-    if (!pthread_create(t, NULL, main_, arg)) return true;
-    atomic_fetch_sub(&pl->threads_running, 1);
-    return false;
-}
-
-void jvc_thread_over(struct jvc_pipeline *pl)
-{
-    if (atomic_fetch_sub(&pl->threads_running, 1) == 1) eventfd_write(pl->over_fd, 1);
-}
-
 static void wake_sources(struct jvc_pipeline *pl)
 {
     for (uint32_t i = 0; i < pl->n; i++) {
@@ -48,7 +35,7 @@ void jvc_pipeline_stop(struct jvc_pipeline *pl)
 
 void jvc_pipeline_cancel(struct jvc_pipeline *pl)
 {
-    atomic_store(&pl->cancelled, true);
+    if (!atomic_exchange(&pl->cancelled, true)) eventfd_write(pl->cancel_fd, 1);
     jvc_pipeline_stop(pl);
 }
 
@@ -106,68 +93,63 @@ static void *source_main(void *arg)
         jvc_call_leave(&call);
         atomic_fetch_add_explicit(&s->busy_ns, took - call.nested_ns, memory_order_relaxed);
     }
-    if (rc == JV_END && !atomic_load(&s->pl->stopping)) s->source_done = true;
     atomic_store(&s->ended, true);
-    if (rc < 0 && rc != JV_STOPPED && rc != JV_CANCELLED)
-        jvc_pipeline_fail(s, NULL, &err);
-    else if (rc != JV_OK && rc != JV_END && rc != JV_STOPPED && rc != JV_CANCELLED) {
+    err.text[sizeof err.text - 1] = 0;
+    bool told_to = (rc == JV_STOPPED || rc == JV_CANCELLED) && atomic_load(&s->pl->stopping);
+    if (rc != JV_OK && rc != JV_END && rc != JV_FATAL && rc != JV_BAD && !told_to)
         jv_fail(&err, JV_FATAL, "the plugin's poll answers %d, which it may not", rc);
-        jvc_pipeline_fail(s, NULL, &err);
-    }
+    if (rc != JV_OK && rc != JV_END && !told_to) jvc_pipeline_fail(s, NULL, &err);
     jvc_finish(s);
-    jvc_thread_over(s->pl);
     return NULL;
 }
 
+/* Starts a stage after those it refers to. False: it failed, or the run is being stopped. */
 static bool start_stage(struct jvc_stage *s)
 {
     jv_err err = {0};
     struct jvc_call call;
+    if (s->started) return true;
+    for (uint32_t i = 0; i < s->n_refs; i++)
+        if (!start_stage(s->refs[i])) return false;
+    if (atomic_load(&s->pl->stopping)) return false;
     jvc_call_enter(&call, s);
     int32_t rc = s->def->start ? s->def->start(s->ctx, &err) : JV_OK;
+    err.text[sizeof err.text - 1] = 0;
     jvc_call_leave(&call);
     s->started = rc >= 0;
     if (rc < 0) jvc_pipeline_fail(s, NULL, &err);
     return rc >= 0;
 }
 
-/* Sources last: what they begin must find everything ready. */
+/* Sources last, but for those that others refer to: what they begin must find everything ready. */
 static bool start_stages(struct jvc_pipeline *pl)
 {
     for (int sources = 0; sources < 2; sources++)
         for (uint32_t i = 0; i < pl->n; i++)
-            if ((pl->stages[i]->kind == JVC_SOURCE) == sources && !pl->stages[i]->started && !start_stage(pl->stages[i]))
-                return false;
+            if ((pl->stages[i]->kind == JVC_SOURCE) == sources && !start_stage(pl->stages[i])) return false;
     return true;
 }
 
-static void no_threads(struct jvc_stage *s)
+static void no_thread(struct jvc_stage *s, int error)
 {
     jv_err err;
-    jv_fail(&err, JV_FATAL, "no thread to be had: %s", strerror(errno));
+    jv_fail(&err, JV_FATAL, "no thread to be had: %s", strerror(error));
     jvc_pipeline_fail(s, NULL, &err);
+    if (!s->has_thread) jvc_finish(s); /* what stands behind must hear the end all the same */
 }
 
-static void start_threads(struct jvc_pipeline *pl)
+static void run_threads(struct jvc_pipeline *pl)
 {
     for (uint32_t i = 0; i < pl->n; i++) {
-        struct jvc_stage *s = pl->stages[i];
-        if (!s->farm || jvc_farm_start(s->farm)) continue;
-        no_threads(s);
-        if (!s->has_thread) jvc_finish(s); /* what stands behind must hear the end all the same */
+        int rc = pl->stages[i]->farm ? jvc_farm_start(pl->stages[i]->farm) : 0;
+        if (rc) no_thread(pl->stages[i], rc);
     }
     for (uint32_t i = 0; i < pl->n; i++) {
         struct jvc_stage *s = pl->stages[i];
-        if (s->kind != JVC_SOURCE) continue;
-        s->has_thread = jvc_thread(pl, &s->thread, source_main, s);
-        if (s->has_thread) continue;
-        no_threads(s);
-        jvc_finish(s);
+        int rc = s->kind == JVC_SOURCE ? pthread_create(&s->thread, NULL, source_main, s) : 0;
+        s->has_thread |= s->kind == JVC_SOURCE && !rc;
+        if (rc) no_thread(s, rc);
     }
-}
-
-static void join_threads(struct jvc_pipeline *pl)
-{
     for (uint32_t i = 0; i < pl->n; i++) {
         if (pl->stages[i]->farm)
             jvc_farm_join(pl->stages[i]->farm);
@@ -198,10 +180,11 @@ static uint32_t on_their_way(const struct jvc_pipeline *pl)
 static bool on_signal(struct jvc_pipeline *pl, int nth)
 {
     if (nth == 1 && !all_sources_ended(pl)) {
-        for (uint32_t i = 0; i < pl->n; i++)
-            if (pl->stages[i]->kind == JVC_SOURCE && !(pl->stages[i]->def->flags & JV_ENDLESS) &&
-                !atomic_load(&pl->stages[i]->ended))
+        for (uint32_t i = 0; i < pl->n; i++) {
+            const struct jvc_stage *s = pl->stages[i];
+            if (s->kind == JVC_SOURCE && !(s->def->flags & JV_ENDLESS) && !atomic_load(&s->ended))
                 atomic_store(&pl->cut_short, true);
+        }
         jvc_pipeline_stop(pl);
         jvc_say("stopping: %u records are being finished; once more cancels them", on_their_way(pl));
         return false;
@@ -211,67 +194,95 @@ static bool on_signal(struct jvc_pipeline *pl, int nth)
     return true;
 }
 
-/* The main thread: listens for signals until all other threads are gone. */
-static void watch(struct jvc_pipeline *pl, int signals)
+struct watch {
+    struct jvc_pipeline *pl;
+    int signals;
+    pthread_t thread;
+};
+
+/* The thread that listens for signals, from before the first start until the run is over. */
+static void *watch_main(void *arg)
 {
-    struct pollfd p[2] = {{.fd = pl->over_fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+    const struct watch *w = arg;
+    struct pollfd p[2] = {{.fd = w->pl->over_fd, .events = POLLIN}, {.fd = w->signals, .events = POLLIN}};
     struct signalfd_siginfo info;
     int64_t deadline = 0;
     for (int nth = 0; !p[0].revents;) {
-        poll(p, 2, deadline ? 100 : -1);
-        if (p[1].revents && read(signals, &info, sizeof info) == sizeof info && on_signal(pl, ++nth) && !deadline)
-            deadline = jvc_now() + CLOSE_WITHIN_NS;
+        if (poll(p, 2, deadline ? 100 : -1) < 0) p[0].revents = p[1].revents = 0;
+        bool heard = p[1].revents && read(w->signals, &info, sizeof info) == sizeof info;
+        if (heard && on_signal(w->pl, ++nth) && !deadline) deadline = jvc_now() + CLOSE_WITHIN_NS;
         if (deadline && !p[0].revents && jvc_now() > deadline) {
             jvc_say("a stage does not hear the cancel: gone after 5 seconds");
             _exit(1);
         }
     }
+    return NULL;
 }
 
-static int exit_status(struct jvc_pipeline *pl)
-{
-    long long cancelled = atomic_load(&pl->roots_cancelled);
-    if (atomic_load(&pl->failed)) return 1;
-    if (atomic_load(&pl->cut_short) || (atomic_load(&pl->stopping) && cancelled)) {
-        jvc_say("cut short: %lld records finished, %lld cancelled", atomic_load(&pl->roots_done) - cancelled, cancelled);
-        return 1;
-    }
-    if (!jvc_dead_count(pl)) return 0;
-    jvc_say("%llu records were rejected: %s", (unsigned long long)jvc_dead_count(pl), pl->dead_path);
-    return 3;
-}
-
-int jvc_pipeline_run(struct jvc_pipeline *pl)
+static bool watch_begin(struct watch *w, struct jvc_pipeline *pl)
 {
     sigset_t set;
-    jv_err err;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* inherited by every thread: only signalfd hears them */
     signal(SIGPIPE, SIG_IGN);               /* both are write errors to whom they concern, not the end of the process */
     signal(SIGXFSZ, SIG_IGN);
-    int signals = signalfd(-1, &set, SFD_CLOEXEC);
+    w->pl = pl;
+    w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     pl->stop_fd = eventfd(0, EFD_CLOEXEC);
+    pl->cancel_fd = eventfd(0, EFD_CLOEXEC);
     pl->over_fd = eventfd(0, EFD_CLOEXEC);
-    if (signals < 0 || pl->stop_fd < 0 || pl->over_fd < 0) {
-        jvc_say("no file descriptors: %s", strerror(errno));
+    int rc = w->signals < 0 || pl->stop_fd < 0 || pl->cancel_fd < 0 || pl->over_fd < 0 ? errno : 0;
+    if (!rc) rc = pthread_create(&w->thread, NULL, watch_main, w);
+    if (rc) jvc_say("no file descriptors or threads to be had: %s", strerror(rc));
+    return !rc;
+}
+
+/* From here on a signal ends the process as it would any other. */
+static void watch_end(struct watch *w)
+{
+    sigset_t set;
+    struct signalfd_siginfo info;
+    eventfd_write(w->pl->over_fd, 1);
+    pthread_join(w->thread, NULL);
+    while (read(w->signals, &info, sizeof info) == sizeof info) {} /* came too late to change anything */
+    close(w->signals);
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static int exit_status(struct jvc_pipeline *pl)
+{
+    long long cancelled = atomic_load(&pl->roots_cancelled), rejected = (long long)jvc_dead_count(pl);
+    if (rejected) jvc_say("%lld records were rejected: %s", rejected, pl->dead_path);
+    if (atomic_load(&pl->failed)) return 1;
+    if (atomic_load(&pl->cut_short) || (atomic_load(&pl->cancelled) && cancelled)) {
+        jvc_say("cut short: %lld records finished, %lld cancelled", atomic_load(&pl->roots_done) - cancelled, cancelled);
         return 1;
     }
-    jvc_dead_begin(pl);
+    return rejected ? 3 : 0;
+}
+
+int jvc_pipeline_run(struct jvc_pipeline *pl)
+{
+    struct watch watch;
+    jv_err err;
+    if (!watch_begin(&watch, pl)) return 1;
     pl->started_ns = jvc_now();
-    if (start_stages(pl)) {
-        atomic_store(&pl->threads_running, 1); /* ours, so that it is not over before all have begun */
-        start_threads(pl);
-        jvc_thread_over(pl);
-        watch(pl, signals);
-        join_threads(pl);
+    if (!jvc_dead_begin(pl, &err)) {
+        jvc_say("%s", err.text);
+        atomic_store(&pl->failed, true);
+    } else if (start_stages(pl)) {
+        run_threads(pl);
     }
     pl->ended_ns = jvc_now();
+    watch_end(&watch);
     if (!jvc_dead_end(pl, &err)) {
         jvc_say("%s", err.text);
         atomic_store(&pl->failed, true);
     }
-    close(signals);
     return exit_status(pl);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PARALLEL_MOST "1..1024"
+#define HOST_KEYS 6 /* of jvc_host_keys, those that this version knows what to do with */
 
 const char *jvc_type_name(int32_t type)
 {
@@ -30,7 +31,6 @@ static void host_number(struct jvc_stage *s, const char *key, const char *range,
 
 static void host_keys(struct jvc_stage *s)
 {
-    static const char *const later[] = {"ordered", "isolate", "timeout", "priority"};
     int64_t window = 4096;
     s->threads = s->def->threads ? s->def->threads : 1;
     s->retries = s->pl->retries;
@@ -45,11 +45,11 @@ static void host_keys(struct jvc_stage *s)
     int word = e ? jvc_option_word("reject|stop", e->value) : -1;
     if (e && word < 0) jvc_problem(&s->pl->conf, e->where, "`on_error`: \"%.60s\" is none of reject|stop", e->value);
     if (e && word >= 0) s->stop_on_error = word == 1;
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-        e = jvc_section_entry(s->sec, later[i]);
+    for (size_t i = HOST_KEYS; jvc_host_keys[i]; i++) {
+        e = jvc_section_entry(s->sec, jvc_host_keys[i]);
         if (!e) continue;
         e->used = true;
-        jvc_problem(&s->pl->conf, e->where, "`%s`: not in this version", later[i]);
+        jvc_problem(&s->pl->conf, e->where, "`%s`: not in this version", e->name);
     }
 }
 
@@ -66,9 +66,7 @@ static int32_t set_ref(struct jvc_stage *s, const jv_opt *o, const char *value, 
         for (uint32_t k = 0; JVC_SERVICE(x->desc, x->def, k); k++)
             if (!strcmp(JVC_SERVICE(x->desc, x->def, k)->id, o->range)) jvc_nearest_try(&near, x->sec->name);
     }
-    if (!to)
-        return jv_fail(err, JV_BAD, "no section [%.60s]%s%s%s", value, near.best ? "; did you mean [" : "",
-            near.best ? near.best : "", near.best ? "]?" : "");
+    if (!to) return jv_fail(err, JV_BAD, "no section [%.60s]%s", value, jvc_nearest_hint(&near));
     for (uint32_t k = 0; JVC_SERVICE(to->desc, to->def, k); k++) {
         const jv_service *v = JVC_SERVICE(to->desc, to->def, k);
         if (strcmp(v->id, o->range)) continue;
@@ -99,36 +97,36 @@ static void set_option(struct jvc_stage *s, const jv_opt *o)
     if (rc < 0) jvc_problem(&s->pl->conf, e ? e->where : s->sec->where, "`%s`: %s", o->name, err.text);
 }
 
-/* Every name a key of this section may have, joined; and the nearest to `key`. */
+/* The i-th key this section may have: options, then fields, then the host's; null past the end. */
+static const char *key_at(const struct jvc_stage *s, uint32_t i)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; JVC_OPT(s->desc, s->def, k); k++, n++)
+        if (n == i) return JVC_OPT(s->desc, s->def, k)->name;
+    for (uint32_t k = 0; JVC_FIELD(s->desc, s->def, k); k++, n++)
+        if (n == i) return JVC_FIELD(s->desc, s->def, k)->name;
+    return i - n < HOST_KEYS ? jvc_host_keys[i - n] : NULL;
+}
+
 static void unknown_key(struct jvc_stage *s, const struct jvc_entry *e)
 {
     struct jvc_nearest near = {.name = e->name};
     char list[400] = "";
     size_t n = 0;
-    for (uint32_t i = 0; JVC_OPT(s->desc, s->def, i); i++) {
-        const char *name = JVC_OPT(s->desc, s->def, i)->name;
+    const char *name;
+    for (uint32_t i = 0; (name = key_at(s, i)); i++) {
         jvc_nearest_try(&near, name);
         if (n < sizeof list) n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", name);
     }
-    for (uint32_t i = 0; JVC_FIELD(s->desc, s->def, i); i++) {
-        const char *name = JVC_FIELD(s->desc, s->def, i)->name;
-        jvc_nearest_try(&near, name);
-        if (n < sizeof list) n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", name);
-    }
-    static const char *const common[] = {"from", "threads", "on_error", "retries", "in_flight"};
-    for (size_t i = 0; i < sizeof common / sizeof *common; i++) jvc_nearest_try(&near, common[i]);
-    jvc_problem(&s->pl->conf, e->where, "unknown key `%s`%s%s%s; [%s] takes %s", e->name,
-        near.best ? ", did you mean `" : "", near.best ? near.best : "", near.best ? "`?" : "", s->sec->name,
-        n ? list : "no options");
+    jvc_problem(&s->pl->conf, e->where, "unknown key `%s`%s [%s] takes %s", e->name,
+        near.best ? jvc_nearest_hint(&near) : ";", s->sec->name, list);
 }
 
-static bool key_known(const struct jvc_stage *s, const char *name, size_t n)
+static bool key_known(const struct jvc_stage *s, const char *key, size_t n)
 {
-    for (uint32_t i = 0; JVC_OPT(s->desc, s->def, i); i++)
-        if (!strncmp(JVC_OPT(s->desc, s->def, i)->name, name, n) && !JVC_OPT(s->desc, s->def, i)->name[n]) return true;
-    for (uint32_t i = 0; JVC_FIELD(s->desc, s->def, i); i++)
-        if (!strncmp(JVC_FIELD(s->desc, s->def, i)->name, name, n) && !JVC_FIELD(s->desc, s->def, i)->name[n])
-            return true;
+    const char *name;
+    for (uint32_t i = 0; (name = key_at(s, i)); i++)
+        if (!strncmp(name, key, n) && !name[n]) return true;
     return false;
 }
 
@@ -136,13 +134,14 @@ static bool key_known(const struct jvc_stage *s, const char *name, size_t n)
 static void indented_keys(struct jvc_stage *s, const struct jvc_entry *e)
 {
     for (size_t i = 0; i < e->n_more; i++) {
-        size_t n = strcspn(e->more[i], " \t=\n");
-        const char *rest = e->more[i] + n + strspn(e->more[i] + n, " \t");
-        if (n && *rest == '=' && key_known(s, e->more[i], n))
-            jvc_problem(&s->pl->conf, (struct jvc_where){e->where.file, e->more_line[i]},
+        const char *line = e->raw + e->more[i].at;
+        size_t n = strcspn(line, " \t=\n");
+        const char *rest = line + n + strspn(line + n, " \t");
+        if (n && *rest == '=' && key_known(s, line, n))
+            jvc_problem(&s->pl->conf, (struct jvc_where){e->where.file, e->more[i].line},
                 "`%.*s =` is indented, so it belongs to the value of `%s`: unindent it, or put the text into a file "
                 "and use @file",
-                (int)n, e->more[i], e->name);
+                (int)n, line, e->name);
     }
 }
 
@@ -185,9 +184,13 @@ static bool readable(int32_t has, int32_t wants)
     return wants == JV_UTF8 && has == JV_JSON;
 }
 
-/* The slot of a field: one per name and type within the pipeline. */
-static uint32_t slot_of(struct jvc_pipeline *pl, const char *name, int32_t type)
+/* The slot of a field that s sets: one per name and type within the pipeline; but its own where it hides what comes in,
+ * so that a record that is rejected here is written down as it came. */
+static uint32_t slot_of(const struct jvc_stage *s, const char *name, int32_t type)
 {
+    struct jvc_pipeline *pl = s->pl;
+    for (uint32_t i = 0; i < s->in.n; i++)
+        if (!strcmp(s->in.v[i].c.name, name)) return pl->n_slots++;
     for (uint32_t i = 0; i < pl->n; i++)
         for (uint32_t k = 0; k < pl->stages[i]->n_rows; k++) {
             const struct jvc_row_of *r = &pl->stages[i]->rows[k];
@@ -220,8 +223,8 @@ static int32_t bind_input(struct jvc_stage *s, struct jvc_row_of *row, jv_err *e
         row->kind = JVC_ABSENT;
         return JV_OK;
     }
-    return jv_fail(err, JV_BAD, "no field `%s` comes here%s%s%s; there are %s", row->name,
-        near.best ? ", did you mean `" : "", near.best ? near.best : "", near.best ? "`?" : "", list);
+    return jv_fail(err, JV_BAD, "no field `%s` comes here%s there are %s", row->name,
+        near.best ? jvc_nearest_hint(&near) : ";", list);
 }
 
 int32_t jvc_bind_name(struct jvc_stage *s, struct jvc_row_of *row, jv_err *err)
@@ -231,7 +234,12 @@ int32_t jvc_bind_name(struct jvc_stage *s, struct jvc_row_of *row, jv_err *err)
         return jv_fail(err, JV_FATAL, "the plugin binds `%s` without type or access", row->name);
     if (!field_name_ok(row->name) || !strcmp(row->name, "id"))
         return jv_fail(err, JV_BAD, "\"%.60s\" is no name for a field", row->name);
-    row->at = slot_of(s->pl, row->name, row->type);
+    for (uint32_t i = 0; i < s->n_rows; i++) {
+        const struct jvc_row_of *r = &s->rows[i];
+        if (r != row && r->kind == JVC_SLOT && (r->access & JV_OUT) && !strcmp(r->name, row->name))
+            return jv_fail(err, JV_BAD, "it sets `%s` twice: rename one of the two", row->name);
+    }
+    row->at = slot_of(s, row->name, row->type);
     row->kind = JVC_SLOT;
     return JV_OK;
 }

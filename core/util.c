@@ -121,6 +121,13 @@ void jvc_nearest_try(struct jvc_nearest *n, const char *candidate)
     n->distance = d;
 }
 
+const char *jvc_nearest_hint(struct jvc_nearest *n)
+{
+    n->hint[0] = 0;
+    if (n->best) snprintf(n->hint, sizeof n->hint, ", did you mean `%s`?", n->best);
+    return n->hint;
+}
+
 char *jvc_read_file(const char *path, size_t most, size_t *n, jv_err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -29,8 +29,11 @@ bool jvc_utf8_boundary(const char *s, size_t n, size_t at);
 struct jvc_nearest {
     const char *name, *best;
     size_t distance;
+    char hint[96];
 };
 void jvc_nearest_try(struct jvc_nearest *n, const char *candidate);
+/* ", did you mean `NAME`?" or an empty text; valid as long as n. */
+const char *jvc_nearest_hint(struct jvc_nearest *n);
 
 /* A whole file: n bytes and a NUL; free(). Null and err on failure or when it is larger than `most`. */
 char *jvc_read_file(const char *path, size_t most, size_t *n, jv_err *err);

@@ -51,6 +51,17 @@ class Flow(jv.Case):
         self.assertEqual(a, [{"id": str(i), "work": f"w{i}"} for i in range(60)])
         self.assertEqual(b, [{"id": str(i), "work": f"w{i}", "twice": f"ww{i}"} for i in range(60)])
 
+    def test_branches_of_a_tee_know_nothing_of_each_other(self):
+        """Counters, and the numbers of children, are those of the branch."""
+        branch = "[v{0}]\nplugin = probe/verdict\non = none\nfrom = n\n[w{0}]\nplugin = probe/work\nsplit = 4\n" \
+                 "[o{0}]\nplugin = jsonl\npath = {0}.jsonl\nfields = id, work\n[t{0}]\nplugin = jsonl\npath = t{0}.jsonl\nfields = looked_at\nfrom = v{0}\n"
+        ini = self.ini(NUMBERS + branch.format("a") + branch.format("b"))
+        self.assertEqual(self.jevons("run", ini, "n.count=100").status, 0)
+        expected = [{"id": f"{i}/{k}", "work": f"{i}.{c}"} for i in range(100) for k, c in enumerate("abcd")]
+        for name in "ab":
+            self.assertEqual([json.loads(x) for x in self.read(name + ".jsonl").splitlines()], expected)
+            self.assertEqual({x for x in self.read(f"t{name}.jsonl").splitlines()}, {b'{"looked_at":1}'})
+
     def test_two_sources(self):
         ini = self.ini(NUMBERS + "[a]\nplugin = jsonl\npath = a.jsonl\nfields = id\n[m]\nplugin = probe/numbers\n[b]\nplugin = jsonl\npath = b.jsonl\nfields = square\n")
         result = self.jevons("run", ini)
@@ -60,7 +71,7 @@ class Flow(jv.Case):
     def test_references(self):
         ini = self.ini(NUMBERS + "[u]\nplugin = probe/user\nthing = it\n[it]\nplugin = probe/thing\n" + "[o]\nplugin = null\nfrom = u\n")
         self.assertEqual(self.jevons("run", ini).status, 0)
-        self.check_problems(ini, [(0, "`thing`: no section [its]; did you mean [it]?")], "u.thing=its")
+        self.check_problems(ini, [(0, "`thing`: no section [its], did you mean `it`?")], "u.thing=its")
         self.check_problems(ini, [(0, "[n] (t.ini:1) is no probe.thing/1")], "u.thing=n")
 
 
@@ -86,9 +97,21 @@ class Verdicts(jv.Case):
             self.assertEqual(self.settled(result), "9 well, 1 bad, 0 cancelled, 0 fatal")
 
     def test_an_old_dead_letter_file_does_not_outlive_a_good_run(self):
-        self.write("t.rejected.jsonl", "old\n")
+        self.assertEqual(self.run_with(SERIAL).status, 3)
         self.assertEqual(self.run_with(SERIAL, "v.on=none").status, 0)
         self.assertFalse(os.path.exists(self.path("t.rejected.jsonl")))
+
+    def test_a_dead_letter_file_that_is_something_else_is_left_alone(self):
+        self.write("precious.txt", "precious\n")
+        result = self.run_with(SERIAL, "pipeline.dead_letter=precious.txt")
+        self.assertEqual((result.status, result.text), (1, ""))
+        self.assertIn("precious.txt is there and holds no rejected records", result.err)
+        self.assertEqual(self.read("precious.txt"), b"precious\n")
+
+    def test_the_dead_letter_is_the_record_as_it_came(self):
+        result = self.run_with(NUMBERS + WORK + OUT.format("text"), "w.overwrite=yes", "w.out=text", "n.count=1")
+        self.assertEqual(result.status, 3)
+        self.assertEqual(json.loads(self.read("t.rejected.jsonl"))["input"], {"text": "0", "square": 0})
 
     def test_dead_letters_in_source_order(self):
         ini = NUMBERS + WORK + "[v]\nplugin = probe/verdict\nin = id\nthreads = 1\n[x]\nplugin = probe/work\nin = id\n[v2]\nplugin = probe/verdict\nin = id\n" + OUT.format("id")
@@ -120,10 +143,6 @@ class Verdicts(jv.Case):
         self.assertIn("dropped 1: told to drop", result.err)
         self.assertEqual(self.settled(result), "10 well, 0 bad, 0 cancelled, 0 fatal")
 
-    def test_end(self):
-        result = self.run_with(SERIAL, "v.what=end", "n.count=1000000")
-        self.assertEqual((result.status, result.lines), (0, ["0", "1", "2"]))
-
     def test_retry(self):
         self.assertEqual(self.run_with(SERIAL, "v.what=retry").status, 0)
         result = self.run_with(SERIAL, "v.what=retry", "v.tries=5", "v.retries=1")
@@ -144,17 +163,17 @@ class Verdicts(jv.Case):
         self.assertIn("told not to start", result.err)
 
     def test_nonsense(self):
-        result = self.run_with(SERIAL, "v.what=nonsense")
-        self.assertEqual(result.status, 1)
-        self.assertIn("the plugin answers 77", result.err)
+        for what, part in (("nonsense", "the plugin answers 77"), ("end", "answers END 102"), ("cancelled", "a record that nobody cancelled"),
+                           ("fork", "its stage is not JV_SPLIT"), ("own", "gives away record 3, which it did not make")):
+            result = self.run_with(SERIAL, "v.what=" + what)
+            self.assertEqual(result.status, 1)
+            self.assertIn(part, result.err)
 
-    def test_a_buffer_that_is_forgotten(self):
-        result = self.run_with(SERIAL, "v.what=forget")
-        self.assertEqual(len(result.lines), 10)
-        self.assertIn("made record 3/0 and did not emit it", result.err)
-        result = self.run_with(SERIAL, "n.forget=yes", "v.on=none")
-        self.assertEqual(len(result.lines), 9)
-        self.assertIn("made record 1 and did not emit it", result.err)
+    def test_a_buffer_that_is_forgotten_ends_the_run(self):
+        for ini, key, record in ((SERIAL, "n.forget=yes", "1"), (PARALLEL, "w.forget=yes", "0/0")):
+            result = self.run_with(ini, key, "w.split=1", "w.threads=1") if ini is PARALLEL else self.run_with(ini, key, "v.on=none")
+            self.assertEqual(result.status, 1)
+            self.assertIn(f"made this record and did not emit it (record {record})", result.err)
 
     def test_cancel_by_the_source(self):
         """The first record is cancelled while it is worked on; the others are not touched."""
@@ -208,6 +227,11 @@ class Signals(jv.Case):
     def test_an_endless_source_ends_well(self):
         status, lines, err = self.interrupt(SERIAL.replace("numbers", "endless"), "n.every_ms=20", "n.count=100000", "v.on=none")
         self.assertEqual(status, 0, err)
+
+    def test_a_service_with_a_cancelled_client_ends_well(self):
+        status, lines, err = self.interrupt((NUMBERS + WORK + OUT.format("work")).replace("numbers", "endless"), "n.every_ms=5", "n.count=100000", "n.cancel=5", "w.pieces=40", "w.ms=5")
+        self.assertEqual(status, 0, err)
+        self.assertIn("1 cancelled, 0 fatal", err)
 
     def test_what_is_on_its_way_is_finished(self):
         status, lines, err = self.interrupt(PARALLEL, "n.every_ms=10", "n.count=100000", "w.ms=200", "v.on=none")

@@ -120,13 +120,13 @@ stray
 """)
         self.check_problems(ini, [
             (3, "`count`: \"many\" is not a number"),
-            (4, "unknown key `coutn`, did you mean `count`?; [numbers] takes count, every_ms, "),
+            (4, "unknown key `coutn`, did you mean `count`? [numbers] takes count, every_ms, "),
             (7, "`ms`: \"5 miles\" is not a number with ms, s, m or h"),
             (8, "`threads`: 0 is outside 1..1024"),
             (9, "`timeout`: not in this version"),
             (11, "no such stage; it has probe/numbers, probe/endless, probe/verdict"),
-            (13, "no plugin stdot (jv_stdot.so); did you mean stdout?"),
-            (16, "`from`: no stage [worc]; did you mean [work]?"),
+            (13, "no plugin stdot (jv_stdot.so), did you mean `stdout`?"),
+            (16, "`from`: no stage [worc], did you mean `work`?"),
             (17, "`newline`: \"maybe\" is none of no|yes"),
             (18, "`newline` of [out] stands at t.ini:17 already"),
             (19, "section [out] stands at t.ini:14 already"),
@@ -188,7 +188,7 @@ stray
     def test_overrides(self):
         ini = self.ini(CHAIN.format("x"))
         self.check_problems(ini, [(0, "an override is section.key=value")], "question=1")
-        self.check_problems(ini, [(0, "no section [qestion]; did you mean [question]?")], "qestion.text=1")
+        self.check_problems(ini, [(0, "no section [qestion], did you mean `question`?")], "qestion.text=1")
         self.check_problems(ini, [(0, "unknown key `texd`, did you mean `text`?")], "question.texd=1")
 
     def test_wiring(self):
@@ -202,7 +202,7 @@ stray
 
     def test_fields(self):
         chain = "[n]\nplugin = probe/numbers\n[w]\nplugin = probe/work\n{}\n[o]\nplugin = stdout\nin = work\n"
-        self.check_problems(self.ini(chain.format("in = tekst")), [(5, "no field `tekst` comes here, did you mean `text`?; there are id, text, square")])
+        self.check_problems(self.ini(chain.format("in = tekst")), [(5, "no field `tekst` comes here, did you mean `text`? there are id, text, square")])
         self.check_problems(self.ini(chain.format("in = square")), [(5, "it reads `square` as utf8, but n (t.ini:1) makes it i64")])
         self.check_problems(self.ini(chain.format("out = 5x")), [(5, "is no name for a field"), (8, "no field `work` comes here")][:1])
         self.check_problems(self.ini(chain.format("out = id")), [(5, "is no name for a field")])
@@ -211,6 +211,30 @@ stray
         self.write("t.ini", CHAIN.format("x") + "[pipeline]\njournal = x\nnmae = y\non_error = panic\nretries = -1\n")
         self.check_problems("t.ini", [(7, "`journal`: not in this version"), (8, "unknown key `nmae`, did you mean `name`?"), (9, "none of reject|stop"),
                                       (10, "-1 is outside 0..1000")])
+        self.write("t.ini", CHAIN.format("x") + "[pipeline]\nplugin_path = nowhere\ndead_letter =\nname = a/b\n")
+        self.check_problems("t.ini", [(7, "nowhere is no folder"), (8, "no path"), (9, "no name for a pipeline")])
+
+    def test_fields_set_twice(self):
+        self.check_problems(self.ini("[n]\nplugin = probe/numbers\nout = a\nsquare = a\n[o]\nplugin = null\n"), [(4, "it sets `a` twice")])
+
+    def test_indented_keys_of_the_host(self):
+        self.check_problems(self.ini("[q]\nplugin = text\ntext = a\n  threads = 5\n[o]\nplugin = null\n"), [(4, "`threads =` is indented")])
+
+    def test_many_lines(self):
+        self.write("t.ini", "[q]\nplugin = text\ntext = a\n" + "  b\n" * 200_000 + "[o]\nplugin = stdout\n")
+        self.assertEqual(self.jevons("run", "--quiet", "t.ini").text, "a\n" + "b\n" * 200_000)
+
+    def test_a_missing_variable_is_told_once(self):
+        self.check_problems(self.ini("[q]\nplugin = text\ntext = ${JVT_NONE}\nid = ${q.text}\n[o]\nplugin = null\n"), [(3, "has no JVT_NONE")])
+
+    def test_long_chains_of_references(self):
+        lines = "".join(f"k{i} = ${{q.k{i + 1}}}\n" for i in range(30_000))
+        self.write("t.ini", "[q]\nplugin = text\ntext = ${q.k0}\n" + lines + "k30000 = x\n[o]\nplugin = null\n")
+        self.assertIn("leads on more than", self.jevons("check", "t.ini").err)
+
+    def test_values_that_multiply(self):
+        self.write("t.ini", "[q]\nplugin = text\ntext = " + "x" * 500_000 + "\n" + "".join(f"k{i} = ${{q.text}}\n" for i in range(500)) + "[o]\nplugin = null\n")
+        self.assertIn("all values together", self.jevons("check", "t.ini").err)
 
     def test_open_errors_name_the_section(self):
         ini = self.ini("[n]\nplugin = probe/numbers\n[v]\nplugin = probe/verdict\nwhat = refuse\n[o]\nplugin = null\n")

@@ -46,10 +46,17 @@ class Refusals(jv.Case):
 
     def test_names(self):
         self.refused("../x", "is no name of a plugin")
-        self.refused("jsonll", "did you mean jsonl?")
+        self.refused("jsonll", "did you mean `jsonl`?")
 
 
 class Finding(jv.Case):
+    def test_a_file_of_ones_own(self):
+        shutil.copy(jv.PROBE + "/jv_probe.so", self.path("jv_probe.so"))
+        self.assertIn("numbered records", self.jevons("inspect", "jv_probe.so").text)
+        self.assertIn("numbered records", self.jevons("inspect", self.path("jv_probe.so")).text)
+        self.assertIn("probe/numbers", self.jevons("plugins", ".").text)
+        self.assertNotIn("probe/numbers", self.jevons("plugins").text)
+
     def test_plugin_path_comes_first(self):
         shutil.copy(jv.PROBE + "/jv_probe.so", self.path("jv_probe.so"))
         self.write("t.ini", "[pipeline]\nplugin_path = .\n[n]\nplugin = probe/numbers\n[o]\nplugin = null\n")

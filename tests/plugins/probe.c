@@ -44,7 +44,7 @@ static int32_t numbers_poll(void *ctx, jv_err *err)
     if (s->forget && s->next == 2) return JV_OK;
     int32_t rc = h->emit(h, b, 0, err);
     if (s->cancel && s->next == s->cancel) h->cancel(h, s->first);
-    return rc == JV_END ? JV_END : rc < 0 && rc != JV_CANCELLED ? rc : JV_OK;
+    return rc;
 }
 
 static void numbers_done(void *ctx, void *user, int32_t status, const jv_err *err)
@@ -114,14 +114,16 @@ static int32_t verdict_process(void *ctx, jv_buf *b, jv_err *err)
     if (!strcmp(v->what, "fatal")) return jv_fail(err, JV_FATAL, "told to fail");
     if (!strcmp(v->what, "nonsense")) return 77;
     if (!strcmp(v->what, "retry") && v->seen++ < v->tries) return jv_fail(err, JV_RETRY, "not yet");
-    if (!strcmp(v->what, "forget")) h->fork(h, b, err);
+    if (!strcmp(v->what, "fork")) return h->fork(h, b, err) ? JV_OK : err->code;
+    if (!strcmp(v->what, "cancelled")) return jv_fail(err, JV_CANCELLED, "nobody asked");
+    if (!strcmp(v->what, "own")) return h->emit(h, b, 0, err);
     return JV_OK;
 }
 
 static const jv_field verdict_fields[] = {{"in", JV_UTF8, JV_IN, "text", "what is compared"}, {0}};
 static const jv_opt verdict_opts[] = {
     JV_OPT(struct verdict, on, "3", "", "the text of the record that is treated so"),
-    JV_OPT(struct verdict, what, "bad", "", "bad, drop, end, fatal, nonsense, retry, forget, refuse, unstartable"),
+    JV_OPT(struct verdict, what, "bad", "", "bad, drop, end, fatal, nonsense, retry, fork, cancelled, own, refuse, unstartable"),
     JV_OPT(struct verdict, tries, "1", "0..", "with retry: how often"),
     {0},
 };
@@ -131,7 +133,7 @@ static const jv_counter verdict_counters[] = {{"looked_at", "record", "records c
 
 struct work {
     int64_t ms, pieces, split;
-    int32_t deaf;
+    int32_t deaf, forget, overwrite;
     const jv_host *h;
 };
 
@@ -165,6 +167,7 @@ static bool slept(const struct work *w, const jv_buf *b, int64_t ms)
 static int32_t split_record(struct work *w, jv_buf *b, jv_err *err)
 {
     const jv_host *h = w->h;
+    if (w->forget) return h->fork(h, b, err) ? JV_DONE : err->code;
     jv_str in = h->get(h, b, WORK_IN);
     for (int64_t i = 0; i < w->split; i++) {
         jv_buf *child = h->fork(h, b, err);
@@ -174,8 +177,7 @@ static int32_t split_record(struct work *w, jv_buf *b, jv_err *err)
         out[in.n] = '.';
         out[in.n + 1] = (char)('a' + i % 26);
         int32_t rc = h->emit(h, child, 0, err);
-        if (rc < 0) return rc;
-        if (rc == JV_END) break;
+        if (rc != JV_OK) return rc;
     }
     return JV_DONE;
 }
@@ -198,7 +200,7 @@ static int32_t work_process(void *ctx, jv_buf *b, jv_err *err)
     if (!out) return err->code;
     out[0] = 'w';
     memcpy(out + 1, in.p, in.n);
-    return JV_OK;
+    return w->overwrite ? jv_fail(err, JV_BAD, "overwritten") : JV_OK;
 }
 
 static const jv_field work_fields[] = {
@@ -210,6 +212,8 @@ static const jv_opt work_opts[] = {
     JV_OPT(struct work, ms, "5", "ms 0..10m", "longest time for one"),
     JV_OPT(struct work, pieces, "0", "0..", "stream the result in so many pieces"),
     JV_OPT(struct work, split, "0", "0..", "make so many children instead"),
+    JV_OPT(struct work, forget, "no", "no|yes", "with split: make one child and do not emit it"),
+    JV_OPT(struct work, overwrite, "no", "no|yes", "set the field, then say the record is bad"),
     JV_OPT(struct work, deaf, "no", "no|yes", "do not hear a cancel"),
     {0},
 };

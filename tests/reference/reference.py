@@ -3,15 +3,20 @@
 
     pip install llama-cpp-python==0.3.36 numpy jinja2
     reference.py tokens MODEL.gguf OUT.jsonl   ids of each line of lines.bin: no special token added, none parsed
-    reference.py greedy MODEL.gguf OUT.jsonl   20 prompts, each continued greedily by 48 tokens, then scored
+    reference.py greedy MODEL.gguf OUT.jsonl   20 prompts, each continued greedily, up to 100 tokens, then scored
 
 tokens.*.jsonl has one JSON list per line. llama.cpp ends the whole process on a code point above U+10FFFF; such a
 sequence is given to it as one U+FFFD per byte, which is how it reads all other bytes that are no UTF-8.
 
 greedy.*.jsonl has one JSON object per prompt: prompt, text (with the continuation), tokens, and for each token but the
 first its logprob and the five likeliest [id, logprob], from one pass over the whole text (float64 log-softmax of the
-float32 logits, rounded to 6 digits). The continuation goes on past 48 where that would cut a character. `text`
-tokenises to `tokens`, so whoever scores it starts from the same ids. The prompts are our own.
+float32 logits, rounded to 6 digits). A continuation ends where the model ends its turn, and where its text would no
+longer tokenise to the same `tokens`, so that whoever scores the text starts from the same ids. The prompts are our own.
+
+llama.cpp does not agree with itself to the last digit: a text read in one batch and token by token gives log-probabilities
+that differ by 0.02 to 0.03 nat on average, now and then by so much that another token comes first, although the first two
+were 0.4 nat apart. Such a place says nothing about anybody else. So a prompt is left out where the two readings put
+different tokens first at a place whose first two are more than UNSTEADY nat apart; the first 20 that remain are kept.
 """
 import ctypes
 import json
@@ -22,7 +27,9 @@ import sys
 import llama_cpp
 import numpy
 
-CONTINUE = 48
+CONTINUE = 100
+UNSTEADY = 0.15
+SHORTEST = 16
 TOP = 5
 BEYOND = re.compile(rb"(?:\xf4[\x90-\xbf]|[\xf5-\xf7][\x80-\xbf])[\x80-\xbf]{2}")
 
@@ -50,6 +57,18 @@ PROMPTS = [
     "Ingredientes para cuatro personas: dos tomates maduros, una cebolla, aceite de oliva y sal. Primero",
     "In 1905 a young clerk at the patent office in Bern published four papers. The first one explained",
     "Monday: rain, 12 degrees. Tuesday: clouds, 14 degrees. Wednesday: sun, 19 degrees. Thursday:",
+    "How to make a cup of tea:\n1. Boil the water.\n2. Put a tea bag into the cup.\n3. Pour the water over it.\n4.",
+    "The seven days of the week are Monday, Tuesday, Wednesday, Thursday, Friday, Saturday and Sunday. The twelve months are",
+    "for (int i = 0; i < n; i++) {\n    sum += values[i];\n}\n\nreturn sum / n;\n}\n\nint maximum(",
+    "Question: How many legs do three spiders have?\nAnswer: A spider has eight legs, so three spiders have",
+    "My grandmother kept bees behind the house. In spring she would open the hives and look for the queen, and we",
+    "Dear neighbours, on Saturday we celebrate the birthday of our daughter. It may be louder than usual until",
+    "The water cycle has four parts. First, the sun warms the sea and water evaporates. Second, the vapour rises and",
+    "a b c d e f g h i j k l m n o p q r s t u v w x y z\nA B C D E F G H",
+    "My favourite season is autumn, because the leaves turn red and yellow and the air smells of rain and",
+    "Mix 200 g of flour with two eggs and half a litre of milk. Let the batter rest for half an hour. Then",
+    "Rules of the library: 1. Speak quietly. 2. Do not eat or drink at the tables. 3. Bring books back on time. 4.",
+    "The train to the coast leaves at ten past nine and arrives at noon. On the way it stops at",
 ]
 
 
@@ -73,38 +92,70 @@ def logprobs(logits):
     return x - numpy.log(numpy.exp(x).sum())
 
 
-def whole(text):
+def same(m, ids):
+    """Whether the text of these ids is whole and tokenises to them again."""
+    text = m.detokenize(ids, special=True)
     try:
-        return bool(text.decode())
+        return m.tokenize(text.decode().encode(), add_bos=False, special=False) == ids
     except UnicodeDecodeError:
         return False
 
 
+def continuation(m, prompt):
+    """The prompt's ids with what follows greedily, and how many are the prompt's."""
+    ids = m.tokenize(prompt.encode(), add_bos=False, special=False)
+    n_prompt = len(ids)
+    assert n_prompt >= 16, (prompt, n_prompt)
+    m.reset()
+    m.eval(ids)
+    while len(ids) < n_prompt + CONTINUE:
+        best = int(m.scores[m.n_tokens - 1].argmax())
+        if llama_cpp.llama_vocab_is_eog(m._model.vocab, best):
+            break
+        ids.append(best)
+        m.eval(ids[-1:])
+    while not same(m, ids):
+        ids.pop()
+    return ids, n_prompt
+
+
+def read(m, ids):
+    """The log-probabilities behind each token, in the batches that m was made with."""
+    m.reset()
+    m.eval(ids)
+    return [logprobs(m.scores[i]) for i in range(len(ids))]
+
+
+def unsteadiness(a, b, n_prompt):
+    """Of the places of the continuation: the widest gap where the two put different tokens first, and the share alike."""
+    gaps = [float(numpy.diff(numpy.sort(x)[-2:])[0]) for x, y in zip(a[n_prompt - 1:-1], b[n_prompt - 1:-1]) if x.argmax() != y.argmax()]
+    return max(gaps, default=0.0), 1 - len(gaps) / (len(a) - n_prompt)
+
+
 def greedy(model, out):
-    m = llama_cpp.Llama(model, n_ctx=1024, n_threads=2, logits_all=True, verbose=False)
+    m, single = (llama_cpp.Llama(model, n_ctx=1024, n_threads=2, n_batch=n, n_ubatch=n, logits_all=True, verbose=False)
+                 for n in (512, 1))
+    kept = 0
     with open(out, "w") as f:
         for prompt in PROMPTS:
-            ids = m.tokenize(prompt.encode(), add_bos=False, special=False)
-            n_prompt = len(ids)
-            assert n_prompt >= 16, (prompt, n_prompt)
-            m.reset()
-            m.eval(ids)
-            while len(ids) < n_prompt + CONTINUE or not whole(m.detokenize(ids, special=True)):
-                ids.append(int(m.scores[m.n_tokens - 1].argmax()))
-                assert not llama_cpp.llama_vocab_is_eog(m._model.vocab, ids[-1]), prompt
-                m.eval(ids[-1:])
-            text = m.detokenize(ids, special=True).decode()
-            assert text.startswith(prompt) and m.tokenize(text.encode(), add_bos=False, special=False) == ids, prompt
-            m.reset()
-            m.eval(ids)
+            ids, n_prompt = continuation(m, prompt)
+            if len(ids) < n_prompt + SHORTEST:
+                print(f"left out: too short: {prompt[:50]!r}")
+                continue
+            gap, share = unsteadiness(read(m, ids), read(single, ids), n_prompt)
+            print(f"{'left out' if gap > UNSTEADY else 'kept'}: widest gap {gap:.3f}, {share:.2%} alike: {prompt[:50]!r}")
+            if gap > UNSTEADY or kept == 20:
+                continue
+            kept += 1
             rows = []
-            for i in range(1, len(ids)):
-                lp = logprobs(m.scores[i - 1])
+            for i, lp in enumerate(read(m, ids)[:-1], 1):
                 best = numpy.lexsort((numpy.arange(len(lp)), -lp))[:TOP]
                 rows.append([round(float(lp[ids[i]]), 6), [[int(b), round(float(lp[b]), 6)] for b in best]])
+            text = m.detokenize(ids, special=True).decode()
             f.write(json.dumps({"prompt": prompt, "text": text, "prompt_tokens": n_prompt, "tokens": ids,
                                 "logprob": [r[0] for r in rows], "top": [r[1] for r in rows]},
                                ensure_ascii=False, separators=(",", ":")) + "\n")
+    assert kept == 20, kept
 
 
 if __name__ == "__main__":
