@@ -47,6 +47,7 @@ text = hi
 [answer]
 plugin = llm/generate
 model = model
+in = text
 [output]
 plugin = stdout
 in = answer
