@@ -63,8 +63,8 @@ typedef struct jv_err {
 
 /* Verdicts of `process` and `poll`; functions of the host answer JV_OK (or a count >= 0) or one of the negative
  * ones. */
-#define JV_OK 0           /* this record goes to port 0; in a sink: delivered. 1..31: to that port */
-#define JV_MAX_PORTS 31   /* ports are numbered 0..30 */
+#define JV_OK 0           /* this record goes to port 0; in a sink: delivered. 1..30: to that port */
+#define JV_MAX_PORTS 31   /* numbered 0..30 */
 #define JV_DONE 100       /* process: the children emitted, one at least, stand for it (JV_SPLIT) */
 #define JV_DROP 101       /* process: left out on purpose, err->reason says why (see jv_drop) */
 #define JV_END 102        /* poll: nothing more will come. emit in a source: nothing more is wanted */
@@ -83,7 +83,9 @@ typedef struct jv_err {
 #define JV_I64 4
 #define JV_F64 5
 
-/* ---- what a plugin declares: constant tables that the host reads and nobody executes ---- */
+/* ---- what a plugin declares: constant tables that the host reads and nobody executes ----
+ *
+ * Tables end with an empty row, {0}: without it whoever walks them runs into what stands behind. */
 
 #define JV_IN 1u       /* field: read by this stage; must be there at load */
 #define JV_OUT 2u      /* field: set by this stage on what it passes on */
@@ -110,7 +112,7 @@ typedef struct jv_port {
 } jv_port;
 
 /* A sum kept per stage and per record, shown at the end of a run and readable like a field (i64) by the stages that
- * follow; a child begins at 0. Ends with a null name. */
+ * follow, so its name must not be that of a field; a child begins at 0. Ends with a null name. */
 typedef struct jv_counter {
     const char *name;
     const char *unit; /* token, character, byte, ...: singular */
@@ -148,12 +150,12 @@ typedef struct jv_ref { /* another section; its context is open when this stage'
 /* An option: a key of the section, parsed and checked by the host and stored in the context before `open`.
  * `def` is what an absent key means, parsed like a value; null: the key is required.
  * `range` by type:
- *   I64     "1..64", "0..", "bytes 1M.." (suffixes K M G T, powers of 1024), "ms 0..1h" (suffixes ms s m h; the
- * value is in
- *           milliseconds), each optionally after a word and a bar: "auto|1.." (that word gives JV_UNSET)
+ *   I64     "1..64", "0.."; "bytes 1M..": a size, suffixes K M G T, powers of 1024; "ms 0..1h": a time, suffixes ms s
+ *           m h, the value is in milliseconds; each optionally after a word and a bar, "auto|1..": that word gives
+ *           JV_UNSET. Without a suffix a number is bytes, or milliseconds
  *   F64     "0..2", "0.."
- *   TEXT    "" anything, "path" a file name: relative to the INI file, or to the working directory from the command
- * line
+ *   TEXT    "" anything; "path" a file name, relative to the INI file, or to the working directory when it comes from
+ *           the command line
  *   CHOICE  "no|yes", "replace|append|refuse"
  *   LIST    as TEXT, for each item
  *   REF     the id of the service wanted
@@ -175,9 +177,10 @@ typedef struct jv_opt {
 typedef struct jv_origin {
     uint32_t struct_size; /* sizeof(jv_origin) */
     uint32_t reserved;
-    jv_str position; /* its id: the position in the source, the same at every run (a file name, a byte offset), never a count
-                        of what was done; UTF-8, 1 to 4096 bytes, unique within the source. Copied */
-    void *user;      /* handed to `done`; not touched by the host */
+    /* Its id: the position in the source, the same at every run (a file name, a byte offset), never a count of what was
+     * done; UTF-8, 1 to 4096 bytes; unique within the source, which the host does not check. Copied. */
+    jv_str position;
+    void *user; /* handed to `done`; not touched by the host */
 } jv_origin;
 
 /* One thing a stage may read at its place in the graph: `id`, a field set upstream, or a counter declared upstream. */
@@ -200,7 +203,7 @@ struct jv_host {
     uint32_t struct_size;
     uint32_t abi_minor;
 
-    /* [any; always] One line to the user, after the section's name. No newline in it. */
+    /* [any; always] One line to the user, after the section's name; JV_LOG_INFO is silent under --quiet. */
     void (*log)(const jv_host *h, int32_t level, const char *fmt, ...) JV_PRINTF(3, 4);
 
     /* -- names, while opening -- */
@@ -216,9 +219,8 @@ struct jv_host {
 
     /* -- fields of a buffer: rows are those declared, then those bound by `field` -- */
 
-    /* [stage; running] The bytes of a UTF8, BYTES or JSON field; {0, 0} when absent, p non-null when it is
-     * there but empty. Valid until the field is set
-     * again or the buffer is given away. */
+    /* [stage; running] The bytes of a UTF8, BYTES or JSON field; {0, 0} when absent (a row that is none reads so
+     * too), p non-null when it is there but empty. Valid until the field is set again or the buffer is given away. */
     jv_str (*get)(const jv_host *h, const jv_buf *b, int32_t row);
     /* [stage; running] The number, or `absent`. A counter reads as this record's own sum. */
     int64_t (*get_i64)(const jv_host *h, const jv_buf *b, int32_t row, int64_t absent);
@@ -263,8 +265,8 @@ struct jv_host {
 
     /* [any; while process runs] Appends n bytes to a field and lets a snapshot of the buffer travel on to port 0.
      * Snapshots may be replaced by newer ones or dropped; each holds all so far. UTF8 rows: whole characters only.
-     * May be called by a service's callback while `process` waits for it. JV_OK or < 0. The field so
-     * built stays in the buffer. */
+     * May be called by a service's callback while `process` waits for it. JV_OK or < 0. The field so built stays
+     * in the buffer. */
     int32_t (*partial)(const jv_host *h, jv_buf *b, int32_t row, const char *more, size_t n, jv_err *err);
 
     /* [stage; running] A handle for `cancel`; valid for ever, and harmless once the record is settled. */
@@ -276,8 +278,8 @@ struct jv_host {
     int32_t (*cancelled)(const jv_host *h, const jv_buf *b);
 
     /* [stage; running] Waits until fd has one of `events` (as in poll(2)) or ms milliseconds have passed (< 0: no
-     * limit). 1: it has; 0: time is up; JV_STOPPED: in a source, the run is being stopped, elsewhere, it is cancelled (the
-     * stage then answers JV_CANCELLED). fd -1: only waits. */
+     * limit). 1: it has; 0: time is up; JV_STOPPED: in a source, the run is being stopped, elsewhere, it is cancelled
+     * (the stage then answers JV_CANCELLED). fd -1: only waits. */
     int32_t (*wait)(const jv_host *h, int32_t fd, int32_t events, int64_t ms);
 
     /* [any; while process or poll runs] Adds n to a counter (its number in the stage's array), for this stage and this
@@ -314,19 +316,22 @@ typedef struct jv_stage {
     const jv_counter *counters; /* may be null */
     const jv_service *services; /* may be null */
 
-    /* [host] Checks options against each other, binds names, keeps `h`. Reads files if it must, but creates, writes,
-     * binds and loads nothing: `jevons check` opens everything and goes home. < 0: err says why. */
+    /* [host] Checks options against each other, binds names, keeps `h`, which comes only here. Reads files if it
+     * must, but creates, writes, binds and loads nothing: `jevons check` opens everything and goes home. < 0: err
+     * says why. */
     int32_t (*open)(void *ctx, const jv_host *h, jv_err *err);
     /* [host] Creates files, loads weights, starts threads. After the open of all and the start of what it refers to. */
     int32_t (*start)(void *ctx, jv_err *err);
     /* [host; one thread] A source's next record: begins and emits one (or a few). JV_OK: call again; JV_END; what
-     * begin, wait or emit answered other than JV_OK; JV_FATAL. It blocks only in `wait`. */
+     * begin, wait or emit answered other than JV_OK (after JV_FULL it is called again when there is room); JV_FATAL. It
+     * blocks only in `wait`. */
     int32_t (*poll)(void *ctx, jv_err *err);
     /* [host; one thread, or as many as `threads` with JV_PARALLEL] The verdict on one record. The buffer stays the
      * host's: a stage changes its fields in place and says where it goes. After JV_RETRY it must be as it came,
      * nothing emitted (what `partial` built is taken away by the host). */
     int32_t (*process)(void *ctx, jv_buf *b, jv_err *err);
-    /* [host; one thread] After the last process. A sink writes what it holds. */
+    /* [host; one thread] After the last process, also when the run has failed, unless at start. A sink writes what it
+     * holds. */
     int32_t (*flush)(void *ctx, jv_err *err);
     /* [host; any thread] A source admits no more. It may be in poll, which returns soon. */
     void (*stop)(void *ctx);

@@ -98,7 +98,7 @@ static int32_t check_stage(const jv_plugin *d, const jv_stage *s, jv_err *err)
     if (!s->name || !*s->name || !s->brief) return jv_fail(err, JV_BAD, "a stage without a name or brief");
     if (s->poll && s->process)
         return jv_fail(err, JV_BAD, "stage %s has poll and process: a source or a filter?", s->name);
-    if (s->poll && !s->ports) return jv_fail(err, JV_BAD, "source %s has no port", s->name);
+    if (s->poll && !JVC_PORT(d, s, 0)) return jv_fail(err, JV_BAD, "source %s has no port", s->name);
     if (!s->poll && !s->process && s->ports)
         return jv_fail(err, JV_BAD, "stage %s has ports but neither poll nor process", s->name);
     if (s->threads > 1 && !(s->flags & JV_PARALLEL))
@@ -109,8 +109,10 @@ static int32_t check_stage(const jv_plugin *d, const jv_stage *s, jv_err *err)
         if (i >= JV_MAX_PORTS) return jv_fail(err, JV_BAD, "stage %s has more than %d ports", s->name, JV_MAX_PORTS);
     for (uint32_t i = 0; JVC_FIELD(d, s, i); i++) {
         const jv_field *f = JVC_FIELD(d, s, i);
-        if (f->type < JV_UTF8 || f->type > JV_F64 || !f->field || !(f->access & (JV_IN | JV_OUT)))
-            return jv_fail(err, JV_BAD, "stage %s: field row %s has no type, name or access", s->name, f->name);
+        bool in = f->access & JV_IN, out = f->access & JV_OUT;
+        if (f->type < JV_UTF8 || f->type > JV_F64 || !f->field || !f->help || in == out)
+            return jv_fail(err, JV_BAD, "stage %s: field row %s lacks a type, name, help, or one of JV_IN and JV_OUT",
+                s->name, f->name);
         if (check_key(d, s, f->name, err) < 0) return JV_BAD;
     }
     for (uint32_t i = 0; JVC_OPT(d, s, i); i++) {
@@ -129,6 +131,8 @@ static int32_t check_plugin(const jv_plugin *d, const char *name, jv_err *err)
         return jv_fail(err, JV_BAD, "it calls itself %s: rename the file to " PREFIX "%s" SUFFIX, d->name, d->name);
     for (uint32_t i = 0; i < d->n_stages; i++)
         if (check_stage(d, JVC_STAGE(d, i), err) < 0) return JV_BAD;
+    if (d->n_stages == 1 && strcmp(d->stages->name, d->name))
+        return jv_fail(err, JV_BAD, "its only stage is called %s, not %s like the plugin", d->stages->name, d->name);
     return JV_OK;
 }
 

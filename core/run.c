@@ -92,6 +92,7 @@ static void *source_main(void *arg)
         int64_t took = jvc_now() - t0;
         jvc_call_leave(&call);
         atomic_fetch_add_explicit(&s->busy_ns, took - call.nested_ns, memory_order_relaxed);
+        if (rc == JV_FULL) rc = JV_OK; /* it wanted to begin several: again when there is room */
     }
     atomic_store(&s->ended, true);
     err.text[sizeof err.text - 1] = 0;
