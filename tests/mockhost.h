@@ -66,7 +66,7 @@ int32_t mock_start(mock *m, jv_err *err);
 int32_t mock_poll(mock *m, jv_err *err);
 int32_t mock_process(mock *m, jv_buf *b, jv_err *err);
 int32_t mock_flush(mock *m, jv_err *err);
-/* From now on `wait` and `begin` answer JV_STOPPED; calls the stage's stop. */
+/* From now on a source's `wait` and `begin` answer JV_STOPPED, its `emit` JV_END; calls the stage's stop. */
 void mock_stop(mock *m);
 void mock_close(mock *m);
 
@@ -106,7 +106,6 @@ double mock_f64(const jv_buf *b, const char *field);
 int64_t mock_count(mock *m, const char *counter);           /* the stage's sum */
 int64_t mock_counted(const jv_buf *b, const char *counter); /* this record's */
 size_t mock_logs(mock *m);
-const char *mock_log(mock *m, size_t i);
 bool mock_logged(mock *m, const char *part);
 
 /* ---- trouble ---------------------------------------------------------------------------------------------------- */
@@ -114,16 +113,16 @@ bool mock_logged(mock *m, const char *part);
 /* The k-th allocation from now (0: the next; put, view, scratch, fork, begin, partial) fails, once. < 0: none. */
 void mock_fail_at(mock *m, int64_t k);
 bool mock_failed(mock *m); /* whether that one has been reached */
-/* The k-th emit from now answers `code` (JV_END, JV_CANCELLED, JV_FATAL), and all after it. */
+/* The k-th emit from now answers `code`, and all after it: JV_FATAL, in a source JV_END, elsewhere JV_CANCELLED, which
+ * cancels the record. What was so emitted is not among mock_at. */
 void mock_emit_at(mock *m, int64_t k, int32_t code);
-/* `cancelled` answers 1 from the k-th question on; < 0: never. */
+/* The run is cancelled from the k-th question of `cancelled` on; 0: at once, < 0: never. `wait` then answers
+ * JV_STOPPED, `reject` and the `emit` of a stage that splits JV_CANCELLED. */
 void mock_cancel_at(mock *m, int64_t k);
 /* `begin` answers JV_FULL while n roots are not settled. */
 void mock_window(mock *m, size_t n);
 /* Settles a root: calls the stage's done. Once for each. */
 void mock_settle(mock *m, jv_buf *root, int32_t status, const char *text);
 bool mock_cancelled(const jv_buf *b); /* by the stage's `cancel` */
-/* Forked or begun buffers that a stage left behind when its function failed. */
-size_t mock_left_behind(mock *m);
 
 #endif

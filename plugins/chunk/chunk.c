@@ -211,7 +211,6 @@ static int32_t chunk_process(void *ctx, jv_buf *b, jv_err *err)
     for (struct cutter counting = c; next_piece(&counting);) part[1]++;
     for (; next_piece(&c); part[0]++) {
         int32_t rc = emit_piece(g, b, &c, part, err);
-        if (rc == JV_END) break; /* nobody reads further pieces */
         if (rc < 0) return rc;
     }
     return JV_DONE;

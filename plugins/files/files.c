@@ -192,12 +192,11 @@ static int32_t files_poll(void *ctx, jv_err *err)
     if (rc == JV_OK) rc = put(c, b, c->out_row, t.p, t.n, err);
     if (rc == JV_BAD) {
         const jv_err why = *err;
-        return c->h->reject(c->h, b, &why, err) == JV_OK ? JV_OK : JV_FATAL;
+        return c->h->reject(c->h, b, &why, err);
     }
     if (rc != JV_OK) return rc;
     c->h->count(c->h, b, BYTES, (int64_t)t.n);
-    rc = c->h->emit(c->h, b, 0, err);
-    return rc == JV_END || rc == JV_CANCELLED ? JV_END : rc;
+    return c->h->emit(c->h, b, 0, err);
 }
 
 static void files_close(void *ctx)

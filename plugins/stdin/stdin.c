@@ -175,14 +175,13 @@ static int32_t deliver(struct input *c, struct line *l, jv_err *err)
     advance(c, l);
     if (rc == JV_BAD) {
         const jv_err why = *err;
-        return c->h->reject(c->h, b, &why, err) == JV_OK ? JV_OK : JV_FATAL;
+        return c->h->reject(c->h, b, &why, err);
     }
     if (c->as == AS_TEXT && c->split == LINES && l->n && l->p[l->n - 1] == '\r') l->n--;
     char *to = c->h->put(c->h, b, c->out_row, l->n, err);
     if (!to) return JV_FATAL;
     if (l->n) memcpy(to, l->p, l->n);
-    rc = c->h->emit(c->h, b, 0, err);
-    return rc == JV_END || rc == JV_CANCELLED ? JV_END : rc;
+    return c->h->emit(c->h, b, 0, err);
 }
 
 static int32_t stdin_poll(void *ctx, jv_err *err)

@@ -293,7 +293,7 @@ static void test_read_error(void **state)
 
 static void test_nobody_wants_more(void **state)
 {
-    static const int32_t answers[][2] = {{JV_END, JV_END}, {JV_CANCELLED, JV_END}, {JV_FATAL, JV_FATAL}};
+    static const int32_t answers[][2] = {{JV_END, JV_END}, {JV_FATAL, JV_FATAL}};
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         give("a\nb\n");
         mock *m = started("");

@@ -7,8 +7,8 @@
  *
  * The smallest source there is: begin, put, emit, end.
  */
-#include "jevons.h"
 #include "../utf8.h"
+#include "jevons.h"
 
 #define MAX_ID 4096 /* bytes of a record's position */
 

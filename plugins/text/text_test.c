@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "mockhost.h"
 #include "../utf8.h"
+#include "mockhost.h"
 
 static const char *so;
 
