@@ -263,7 +263,8 @@ struct jv_host {
      * returns is lost through the plugin's fault, which ends the run. */
     int32_t (*emit)(const jv_host *h, jv_buf *b, int32_t port, jv_err *err);
 
-    /* [any; while process runs] Appends n bytes to a field and lets a snapshot of the buffer travel on to port 0.
+    /* [any; while process runs] Appends n bytes to what `partial` has built so far of a field (the first takes the
+     * place of what was there) and lets a snapshot of the buffer travel on to port 0.
      * Snapshots may be replaced by newer ones or dropped; each holds all so far. UTF8 rows: whole characters only.
      * May be called by a service's callback while `process` waits for it. JV_OK or < 0. The field so built stays
      * in the buffer. */
@@ -323,8 +324,8 @@ typedef struct jv_stage {
     /* [host] Creates files, loads weights, starts threads. After the open of all and the start of what it refers to. */
     int32_t (*start)(void *ctx, jv_err *err);
     /* [host; one thread] A source's next record: begins and emits one (or a few). JV_OK: call again; JV_END; what
-     * begin, wait or emit answered other than JV_OK (after JV_FULL it is called again when there is room); JV_FATAL. It
-     * blocks only in `wait`. */
+     * begin, wait, emit or reject answered other than JV_OK (after JV_FULL it is called again when there is room);
+     * JV_FATAL. It blocks only in `wait`. */
     int32_t (*poll)(void *ctx, jv_err *err);
     /* [host; one thread, or as many as `threads` with JV_PARALLEL] The verdict on one record. The buffer stays the
      * host's: a stage changes its fields in place and says where it goes. After JV_RETRY it must be as it came,
