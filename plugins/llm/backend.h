@@ -86,6 +86,8 @@ typedef struct bk_api {
     const char *(*describe)(void *self);
     /* 1 when weights of this type can be used. */
     int32_t (*supports)(void *self, uint32_t type);
+    /* JV_OK, or BAD: heads of this shape are more than it can do (layer and scale are not looked at). */
+    int32_t (*check_heads)(void *self, const bk_attention *a, jv_err *err);
 
     /* Memory a tensor or cache will take on the backend, beyond the source's own bytes; so that the sum is known
      * before anything is allocated. UINT64_MAX when the product does not fit. */

@@ -91,7 +91,7 @@ double engine_clock(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-int32_t engine_forward(engine *e, const int32_t *ids, uint32_t pos, uint32_t n, jv_err *err)
+int32_t engine_forward(engine *e, const int32_t *ids, uint32_t pos, uint32_t n, const llama_stop *stop, jv_err *err)
 {
     int32_t at[MAX_BATCH];
     bk_kv *kv[MAX_BATCH];
@@ -99,7 +99,7 @@ int32_t engine_forward(engine *e, const int32_t *ids, uint32_t pos, uint32_t n, 
         at[i] = (int32_t)(pos + i);
         kv[i] = e->kv;
     }
-    return llama_forward(e->net, ids, &(bk_batch){sizeof(bk_batch), n, at, kv}, err);
+    return llama_forward(e->net, ids, &(bk_batch){sizeof(bk_batch), n, at, kv}, stop, err);
 }
 
 /* ---- a prompt to tokens ------------------------------------------------------------------------------------------ */
@@ -134,6 +134,11 @@ static int32_t check_request(const llm_request *req, jv_err *err)
 {
     if (req->struct_size < sizeof *req)
         return jv_fail(err, JV_BAD, "a request of %u bytes: %zu are needed", req->struct_size, sizeof *req);
+    if (req->template_mode != LLM_TEMPLATE_CHAT && req->template_mode != LLM_TEMPLATE_NONE)
+        return jv_fail(err, JV_BAD, "template_mode is %d: not known", req->template_mode);
+    if (req->template_mode == LLM_TEMPLATE_NONE && req->system.n)
+        return jv_fail(err, JV_BAD, "a system message of %zu bytes: there is no place for it without a template",
+            req->system.n);
     if (req->max_tokens < 1) return jv_fail(err, JV_BAD, "max_tokens is %lld: at least 1", (long long)req->max_tokens);
     if (!(req->temperature >= 0) || isinf(req->temperature))
         return jv_fail(err, JV_BAD, "temperature is %g: 0 or more", req->temperature);
@@ -163,15 +168,10 @@ typedef struct run {
     llm_answer *answer;
     token_list prompt;
     sampler sampler;
+    llama_stop stop;
     whole text;
     size_t sent; /* bytes of the text that on_text got */
 } run;
-
-static int32_t stopped(const run *r, jv_err *err)
-{
-    if (r->req->stopped && r->req->stopped(r->req->user)) return jv_fail(err, JV_CANCELLED, "cancelled");
-    return JV_OK;
-}
 
 /* Logits of the prompt's last token lie in e->logits afterwards. */
 static int32_t prefill(run *r, jv_err *err)
@@ -181,7 +181,7 @@ static int32_t prefill(run *r, jv_err *err)
     for (size_t at = 0; at < r->prompt.n && rc == JV_OK;) {
         size_t left = r->prompt.n - at;
         uint32_t n = left < e->batch ? (uint32_t)left : e->batch;
-        if ((rc = stopped(r, err)) == JV_OK) rc = engine_forward(e, r->prompt.ids + at, (uint32_t)at, n, err);
+        rc = engine_forward(e, r->prompt.ids + at, (uint32_t)at, n, &r->stop, err);
         last = (int32_t)n - 1;
         at += n;
     }
@@ -204,7 +204,7 @@ static int32_t decode(run *r, jv_err *err)
     engine *e = r->e;
     uint32_t vocabulary = llama_shape_of(e->net)->vocabulary;
     for (;;) {
-        int32_t id, row = 0, rc = stopped(r, err);
+        int32_t id, row = 0, rc = llama_stopped(&r->stop, err);
         if (rc == JV_OK) rc = sampler_draw(&r->sampler, e->logits, vocabulary, &id, err);
         if (rc != JV_OK) return rc;
         if (tokenizer_ends_turn(e->tok, id)) {
@@ -219,7 +219,7 @@ static int32_t decode(run *r, jv_err *err)
             break;
         }
         uint32_t pos = (uint32_t)(r->prompt.n + (size_t)r->answer->tokens_out - 1);
-        if ((rc = engine_forward(e, &id, pos, 1, err)) != JV_OK) return rc;
+        if ((rc = engine_forward(e, &id, pos, 1, &r->stop, err)) != JV_OK) return rc;
         if ((rc = llama_logits(e->net, &row, 1, e->logits, err)) != JV_OK) return rc;
     }
     int32_t rc = whole_end(&r->text, err);
@@ -244,9 +244,11 @@ int32_t engine_generate(engine *e, const llm_request *req, llm_answer *answer, j
     run r = {.e = e,
         .req = req,
         .answer = answer,
+        .stop = {req->stopped, req->user},
         .sampler = {req->temperature, req->top_p, req->seed, e->weight, e->heap}};
     int32_t rc = check_request(req, err);
     if (rc == JV_OK) rc = encode_prompt(e, req, &r.prompt, err);
+    answer->bytes_lost = (int64_t)r.prompt.lost;
     if (rc == JV_OK) rc = check_fit(e, &r.prompt, req->max_tokens, err);
     if (rc == JV_OK) {
         waiter w;
@@ -262,15 +264,12 @@ int32_t engine_generate(engine *e, const llm_request *req, llm_answer *answer, j
     return rc;
 }
 
-int32_t engine_tokenize(engine *e, jv_str text, int32_t **ids, size_t *n, jv_err *err)
+int32_t engine_tokenize(engine *e, jv_str text, token_list *out, jv_err *err)
 {
-    token_list list = {0};
-    int32_t rc = tokenizer_encode(e->tok, text, NULL, &list, err);
-    if (rc != JV_OK) {
-        free(list.ids);
-        list = (token_list){0};
-    }
-    *ids = list.ids;
-    *n = list.n;
+    *out = (token_list){0};
+    int32_t rc = tokenizer_encode(e->tok, text, NULL, out, err);
+    if (rc == JV_OK) return rc;
+    free(out->ids);
+    *out = (token_list){0};
     return rc;
 }

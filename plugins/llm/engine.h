@@ -39,10 +39,10 @@ void engine_close(engine *e);
 /* llm.h */
 int32_t engine_generate(engine *e, const llm_request *req, llm_answer *answer, jv_err *err);
 int32_t engine_score(engine *e, const llm_score_request *req, llm_score_total *total, jv_err *err);
-int32_t engine_tokenize(engine *e, jv_str text, int32_t **ids, size_t *n, jv_err *err);
+int32_t engine_tokenize(engine *e, jv_str text, token_list *out, jv_err *err);
 
-/* For those who have the turn: n tokens from position pos on, n <= batch. */
-int32_t engine_forward(engine *e, const int32_t *ids, uint32_t pos, uint32_t n, jv_err *err);
+/* For those who have the turn: n tokens from position pos on, n <= batch. `stop` as in llama_forward. */
+int32_t engine_forward(engine *e, const int32_t *ids, uint32_t pos, uint32_t n, const llama_stop *stop, jv_err *err);
 /* Seconds of a clock that only goes forward. */
 double engine_clock(void);
 

@@ -1,6 +1,5 @@
 /* engine_score.c: how likely a model finds a text: the probability of each token after those before it, in windows
  * (llm.h). */
-#include "bpe.h"
 #include "engine.h"
 #include "sample.h"
 
@@ -11,6 +10,7 @@ typedef struct scoring {
     engine *e;
     const llm_score_request *req;
     llm_score_total *total;
+    llama_stop stop;
     token_list tokens;
     size_t next; /* the token to score next */
     size_t n_top;
@@ -30,6 +30,7 @@ static int32_t check_request(const engine *e, const llm_score_request *req, jv_e
     if (req->stride < 0 || req->stride > context)
         return jv_fail(err, JV_BAD, "stride is %lld: 1 to the context of %lld", (long long)req->stride,
             (long long)context);
+    if (req->bos < LLM_BOS_AUTO || req->bos > LLM_BOS_NO) return jv_fail(err, JV_BAD, "bos is %d: not known", req->bos);
     if (req->bos == LLM_BOS_YES && tokenizer_bos(e->tok) < 0)
         return jv_fail(err, JV_BAD, "bos = yes: the file names no token for the beginning");
     return JV_OK;
@@ -46,7 +47,7 @@ static int32_t prepare(scoring *s, jv_err *err)
         s->total->bos = 1;
     }
     int32_t rc = tokenizer_encode(e->tok, s->req->text, NULL, &s->tokens, err);
-    s->total->tokens = (int64_t)s->tokens.n;
+    s->total->bytes_lost = (int64_t)s->tokens.lost;
     s->n_top = s->req->top < vocabulary ? (size_t)s->req->top : vocabulary;
     if (rc != JV_OK || s->n_top == 0) return rc;
     s->top = malloc(s->n_top * sizeof *s->top);
@@ -83,7 +84,8 @@ static int32_t score_rows(scoring *s, size_t base, uint32_t n, jv_err *err)
         int32_t index[LLAMA_LOGIT_ROWS];
         uint32_t rows = 0;
         for (size_t r = s->next - base - 1; r < n && rows < LLAMA_LOGIT_ROWS; r++) index[rows++] = (int32_t)r;
-        int32_t rc = llama_logits(e->net, index, rows, e->logits, err);
+        int32_t rc = llama_stopped(&s->stop, err);
+        if (rc == JV_OK) rc = llama_logits(e->net, index, rows, e->logits, err);
         for (uint32_t i = 0; i < rows && rc == JV_OK; i++) rc = score_token(s, e->logits + (size_t)i * vocabulary, err);
         if (rc != JV_OK) return rc;
     }
@@ -96,8 +98,7 @@ static int32_t score_window(scoring *s, size_t begin, size_t end, jv_err *err)
     int32_t rc = JV_OK;
     for (size_t at = begin; at < end && rc == JV_OK;) {
         uint32_t n = end - at < s->e->batch ? (uint32_t)(end - at) : s->e->batch;
-        if (s->req->stopped && s->req->stopped(s->req->user)) return jv_fail(err, JV_CANCELLED, "cancelled");
-        rc = engine_forward(s->e, s->tokens.ids + at, (uint32_t)(at - begin), n, err);
+        rc = engine_forward(s->e, s->tokens.ids + at, (uint32_t)(at - begin), n, &s->stop, err);
         if (rc == JV_OK && s->next <= at + n) rc = score_rows(s, at, n, err);
         at += n;
     }
@@ -121,15 +122,17 @@ int32_t engine_score(engine *e, const llm_score_request *req, llm_score_total *t
 {
     double start = engine_clock();
     *total = (llm_score_total){.struct_size = total->struct_size};
-    scoring s = {.e = e, .req = req, .total = total};
+    scoring s = {.e = e, .req = req, .total = total, .stop = {req->stopped, req->user}};
     int32_t rc = check_request(e, req, err);
     if (rc == JV_OK) rc = prepare(&s, err);
+    bool mine = rc == JV_OK; /* a text of one token or none needs no turn */
     if (rc == JV_OK && s.tokens.n > 1) {
         waiter w;
-        bool mine = turn_take(&e->turn, &w, req->stopped, req->user);
+        mine = turn_take(&e->turn, &w, req->stopped, req->user);
         rc = mine ? score_all(&s, err) : jv_fail(err, JV_CANCELLED, "cancelled");
         if (mine) turn_give(&e->turn, &w);
     }
+    if (mine) total->tokens = (int64_t)s.tokens.n;
     free(s.tokens.ids);
     free(s.top);
     free(s.top_logprob);

@@ -255,8 +255,8 @@ static void test_bad_requests(void **state)
                     .prompt = {"a", 1},
                     .max_tokens = 1,
                     .top_p = 1},
-                bad[7];
-    for (int i = 0; i < 7; i++) bad[i] = good;
+                bad[9];
+    for (int i = 0; i < 9; i++) bad[i] = good;
     bad[0].max_tokens = 0;
     bad[1].max_tokens = INT64_MAX;
     bad[2].temperature = NAN;
@@ -264,7 +264,9 @@ static void test_bad_requests(void **state)
     bad[4].top_p = 0;
     bad[5].top_p = NAN;
     bad[6].struct_size = 8;
-    for (int i = 0; i < 7; i++) {
+    bad[7].system = (jv_str){"be kind", 7};
+    bad[8].template_mode = 2;
+    for (int i = 0; i < 9; i++) {
         jv_err err = {0};
         llm_answer a = {.struct_size = sizeof a};
         assert_int_equal(api->generate(mock_context(p.model), &bad[i], &a, &err), JV_BAD);
@@ -276,15 +278,16 @@ static void test_bad_requests(void **state)
 
 static void test_template(void **state)
 {
-    chain p = open_chain("bare", 1, "", "generate", "template = none");
+    chain p = open_chain("bare", 1, "", "generate", "template = none\nmax_tokens = 8");
     jv_err err = {0};
     assert_true(mock_logged(p.model, "no chat template"));
     mock_free(p.stage);
-    assert_int_equal(open_stage(&p, "generate", "template = chat", &err), JV_BAD);
+    assert_int_equal(open_stage(&p, "generate", "template = chat\nmax_tokens = 8", &err), JV_BAD);
     assert_non_null(strstr(err.text, "no chat template"));
     close_chain(&p);
     p = open_chain("f32", 1, "", NULL, NULL);
-    assert_int_equal(open_stage(&p, "generate", "template = none\nsystem = be kind", &err), JV_BAD);
+    assert_int_equal(open_stage(&p, "generate", "template = none\nmax_tokens = 8\nsystem = be kind", &err), JV_BAD);
+    assert_non_null(strstr(err.text, "system needs template = chat"));
     close_chain(&p);
 }
 
@@ -320,6 +323,41 @@ static void test_cancel(void **state)
         assert_true(mock_count(p.stage, "tokens_out") <= k);
         close_chain(&p);
     }
+}
+
+static int32_t third_time(void *user)
+{
+    return ++*(int *)user == 3;
+}
+
+/* One batch of a whole prompt is given up between two layers. */
+static void test_cancel_in_batch(void **state)
+{
+    chain p = open_chain("f32", 1, "prefill_chunk = 128", NULL, NULL);
+    const llm_api *api = api_of(&p);
+    jv_err err = {0};
+    int asked = 0;
+    llm_request req = {.struct_size = sizeof req,
+        .template_mode = LLM_TEMPLATE_NONE,
+        .prompt = {PROMPT, sizeof PROMPT - 1},
+        .max_tokens = 5,
+        .top_p = 1,
+        .stopped = third_time,
+        .user = &asked};
+    llm_answer a = {.struct_size = sizeof a};
+    assert_int_equal(api->generate(mock_context(p.model), &req, &a, &err), JV_CANCELLED); /* two layers, a token */
+    assert_int_equal(a.tokens_out, 0);
+    assert_true(a.tokens_in < 128);
+    api->release_answer(mock_context(p.model), &a);
+    llm_score_request scored = {.struct_size = sizeof scored,
+        .bos = LLM_BOS_NO,
+        .text = {PROMPT, sizeof PROMPT - 1},
+        .stopped = third_time,
+        .user = &asked};
+    llm_score_total total = {.struct_size = sizeof total};
+    asked = 0;
+    assert_int_equal(api->score(mock_context(p.model), &scored, &total, &err), JV_CANCELLED);
+    close_chain(&p);
 }
 
 typedef struct wait_test {
@@ -632,6 +670,50 @@ static void test_tokenize_stage(void **state)
     close_chain(&p);
 }
 
+/* Bytes without a token are left out, and each stage counts them. */
+static void test_lost_bytes(void **state)
+{
+    static const char *const stages[] = {"generate", "score", "tokenize"};
+    static const char *const fields[] = {"prompt", "text", "text"};
+    static const int32_t verdicts[] = {JV_OK, JV_DONE, JV_OK};
+    make_odd("odd", "t = dict((k, v) for k, _, v in g.kv)['tokenizer.ggml.tokens'][1]\n"
+                    "t[t.index('\\u0107')] = 'no byte'\n"); /* \u0107 stands for byte 7 */
+    for (int i = 0; i < 3; i++) {
+        chain p = open_chain("odd", 1, "", stages[i], i == 0 ? "template = none\nmax_tokens = 1" : "");
+        jv_err err = {0};
+        jv_buf *b = mock_record(p.stage, "a");
+        mock_put(b, fields[i], "a\007b\007\007c");
+        if (mock_process(p.stage, b, &err) != verdicts[i]) fail_msg("%s: %s", stages[i], err.text);
+        assert_int_equal(mock_count(p.stage, "bytes_lost"), 3);
+        assert_int_equal(mock_count(p.stage, i == 0 ? "tokens_in" : "tokens"), 3);
+        close_chain(&p);
+    }
+}
+
+/* What no record could pass is told while opening. */
+static void test_options_against_the_model(void **state)
+{
+    static const char *const bad[][3] = {
+        {"score", "context = 65", "context = 65 is more than the model's, 64"},
+        {"score", "stride = 65", "stride = 65 is more than context = 64"},
+        {"score", "context = 8\nstride = 9", "stride = 9 is more than context = 8"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        chain p = open_chain("f32", 1, "context = 64", NULL, NULL);
+        jv_err err = {0};
+        assert_int_equal(open_stage(&p, bad[i][0], bad[i][1], &err), JV_BAD);
+        if (!strstr(err.text, bad[i][2])) fail_msg("%s: %s", bad[i][1], err.text);
+        close_chain(&p);
+    }
+    chain p = open_chain("f32", 1, "context = 64", "generate", "max_tokens = 63");
+    assert_int_equal(mock_logs(p.stage), 0);
+    mock_free(p.stage);
+    jv_err err = {0};
+    assert_int_equal(open_stage(&p, "generate", "max_tokens = 64", &err), JV_OK);
+    assert_true(mock_logged(p.stage, "max_tokens = 64 leaves no room for a prompt: the model's context holds 64"));
+    close_chain(&p);
+}
+
 /* ---- the network itself ------------------------------------------------------------------------------------------ */
 
 static void logits_of(llama *l, const int32_t *ids, const int32_t *pos, bk_kv **kv, uint32_t n, float *to)
@@ -639,7 +721,7 @@ static void logits_of(llama *l, const int32_t *ids, const int32_t *pos, bk_kv **
     jv_err err = {0};
     uint32_t vocabulary = llama_shape_of(l)->vocabulary;
     bk_batch batch = {sizeof batch, n, pos, kv};
-    assert_int_equal(llama_forward(l, ids, &batch, &err), JV_OK);
+    assert_int_equal(llama_forward(l, ids, &batch, &(llama_stop){0}, &err), JV_OK);
     for (int32_t i = 0; i < (int32_t)n; i++)
         assert_int_equal(llama_logits(l, &i, 1, to + (size_t)i * vocabulary, &err), JV_OK);
 }
@@ -726,6 +808,13 @@ static void test_wrong_files(void **state)
     check_refused("g.put('llama.attention.layer_norm_rms_epsilon', T.F32, float('nan'))", "epsilon is");
     check_refused("g.put('llama.rope.freq_base', T.F32, 0.0)", "freq_base is 0");
     check_refused("g.put('llama.rope.scaling.type', T.STRING, 'yarn')", "\"yarn\": not in this version");
+    check_refused("g.put('llama.rope.scaling.factor', T.F32, 8.0)", "llama.rope.scaling.factor is 8");
+    check_refused("g.put('llama.rope.scaling.attn_factor', T.F32, 0.5)", "llama.rope.scaling.attn_factor is 0.5");
+    check_refused("g.put('llama.attention.key_length', T.U32, 512); g.put('llama.attention.value_length', T.U32, 512)",
+        "heads of 512; 1..256 is allowed");
+    check_refused("g.put('llama.attention.head_count', T.U32, 257); g.put('llama.attention.head_count_kv', T.U32, 1); "
+                  "g.put('llama.attention.key_length', T.U32, 16); g.put('llama.attention.value_length', T.U32, 16)",
+        "257 heads on 1 key-value heads; 1..256 on each");
     check_refused("g.put('llama.expert_count', T.U32, 8)", "llama.expert_count is 8");
     check_refused("g.tensor('blk.1.ffn_up.weight').ne = [128, 64]",
         "tensor blk.1.ffn_up.weight is 128 x 64, expected 64 x 128");
@@ -794,7 +883,8 @@ static void test_no_memory(void **state)
             mock_fail_at(p.stage, k);
             int32_t rc = mock_process(p.stage, b, &err);
             if (!mock_failed(p.stage)) break;
-            assert_true(rc == JV_FATAL || rc == JV_CANCELLED);
+            assert_int_equal(rc, JV_FATAL); /* for the reason there was, also when a partial met it */
+            assert_true(strlen(err.text) > 0);
             mock_forget(p.stage);
         }
         close_chain(&p);
@@ -817,6 +907,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_template),
         cmocka_unit_test(test_control_tokens),
         cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_cancel_in_batch),
         cmocka_unit_test(test_cancel_while_waiting),
         cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_reference),
@@ -825,6 +916,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_score_portions),
         cmocka_unit_test(test_score_stage),
         cmocka_unit_test(test_tokenize_stage),
+        cmocka_unit_test(test_lost_bytes),
+        cmocka_unit_test(test_options_against_the_model),
         cmocka_unit_test(test_two_sequences),
         cmocka_unit_test(test_wrong_files),
         cmocka_unit_test(test_memory),

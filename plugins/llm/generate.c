@@ -20,7 +20,7 @@
 #include <string.h>
 
 enum { IN, OUT, FINISH, SECONDS, SECONDS_WAIT, SECONDS_PREFILL, SECONDS_DECODE };
-enum { TOKENS_IN, TOKENS_OUT };
+enum { TOKENS_IN, TOKENS_OUT, BYTES_LOST };
 
 const jv_field generate_fields[] = {
     [IN] = {"in", JV_UTF8, JV_IN, "prompt", "the question"},
@@ -36,6 +36,7 @@ const jv_field generate_fields[] = {
 const jv_counter generate_counters[] = {
     [TOKENS_IN] = {"tokens_in", "token", "tokens of the prompts, templates included", 0, 0},
     [TOKENS_OUT] = {"tokens_out", "token", "tokens made", 0, 0},
+    [BYTES_LOST] = {"bytes_lost", "byte", "bytes of prompts the vocabulary has no token for: left out", 0, 0},
     {0},
 };
 
@@ -60,7 +61,11 @@ int32_t generate_open(void *ctx, const jv_host *h, jv_err *err)
     if (!(g->top_p > 0)) return jv_fail(err, JV_BAD, "top_p = %g: it must be above 0", g->top_p);
     if (g->template == LLM_TEMPLATE_NONE && *g->system)
         return jv_fail(err, JV_BAD, "system needs template = chat: there is no place for it without");
-    return g->template == LLM_TEMPLATE_CHAT ? model->check_template(g->model.self, err) : JV_OK;
+    int32_t rc = g->template == LLM_TEMPLATE_CHAT ? model->check_template(g->model.self, err) : JV_OK;
+    if (rc == JV_OK && g->max_tokens >= model->context(g->model.self))
+        h->log(h, JV_LOG_WARN, "max_tokens = %lld leaves no room for a prompt: the model's context holds %lld tokens",
+            (long long)g->max_tokens, (long long)model->context(g->model.self));
+    return rc;
 }
 
 /* FNV-1a, 64 bits (https://datatracker.ietf.org/doc/html/draft-eastlake-fnv): the same id, the same seed, on any
@@ -76,13 +81,13 @@ static uint64_t seed_of(jv_str id)
 typedef struct job {
     const jv_host *h;
     jv_buf *b;
+    jv_err err; /* why on_text said stop; code 0: it did not */
 } job;
 
 static int32_t on_text(void *user, const char *more, size_t n)
 {
-    const job *j = user;
-    jv_err err;
-    return j->h->partial(j->h, j->b, OUT, more, n, &err);
+    job *j = user;
+    return j->h->partial(j->h, j->b, OUT, more, n, &j->err);
 }
 
 static int32_t stopped(void *user)
@@ -118,7 +123,7 @@ int32_t generate_process(void *ctx, jv_buf *b, jv_err *err)
     const jv_host *h = g->h;
     const llm_api *model = g->model.api;
     double start = engine_clock();
-    job j = {h, b};
+    job j = {.h = h, .b = b};
     llm_request req = {
         .struct_size = sizeof req,
         .template_mode = g->template,
@@ -136,6 +141,9 @@ int32_t generate_process(void *ctx, jv_buf *b, jv_err *err)
     int32_t rc = model->generate(g->model.self, &req, &answer, err);
     h->count(h, b, TOKENS_IN, answer.tokens_in);
     h->count(h, b, TOKENS_OUT, answer.tokens_out);
+    h->count(h, b, BYTES_LOST, answer.bytes_lost);
+    if (j.err.code) *err = j.err;
+    if (j.err.code) rc = j.err.code;
     if (rc == JV_OK) rc = put_answer(h, b, &answer, engine_clock() - start, err);
     model->release_answer(g->model.self, &answer);
     return rc;

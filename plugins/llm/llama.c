@@ -154,7 +154,7 @@ static int32_t key_u32(const gguf *g, const char *key, uint32_t least, uint32_t 
     if (rc < 0) return rc;
     if (rc == 1 && !fallback) return jv_fail(err, JV_BAD, "key %s is missing", key);
     if (v < least || v > most)
-        return jv_fail(err, JV_BAD, "key %s is %llu, %u..%u can be", key, (unsigned long long)v, least, most);
+        return jv_fail(err, JV_BAD, "key %s is %llu, %u..%u is allowed", key, (unsigned long long)v, least, most);
     *to = (uint32_t)v;
     return JV_OK;
 }
@@ -164,7 +164,7 @@ static int32_t key_f64(const gguf *g, const char *key, double least, double most
     double v = fallback;
     int32_t rc = gguf_get_f64(g, key, &v, err);
     if (rc < 0) return rc;
-    if (!(v >= least && v <= most)) return jv_fail(err, JV_BAD, "key %s is %g, %g..%g can be", key, v, least, most);
+    if (!(v >= least && v <= most)) return jv_fail(err, JV_BAD, "key %s is %g, %g..%g is allowed", key, v, least, most);
     *to = v;
     return JV_OK;
 }
@@ -186,9 +186,13 @@ static int32_t check_features(const gguf *g, jv_err *err)
     jv_str scaling = {0};
     int32_t rc = gguf_get_string(g, "llama.rope.scaling.type", &scaling, err);
     if (rc < 0) return rc;
-    if (rc == JV_OK && !(scaling.n == 4 && memcmp(scaling.p, "none", 4) == 0))
+    bool none = rc == JV_OK && scaling.n == 4 && memcmp(scaling.p, "none", 4) == 0;
+    if (rc == JV_OK && !none)
         return jv_fail(err, JV_BAD, "key llama.rope.scaling.type is \"%.*s\": not in this version",
             (int)(scaling.n < 40 ? scaling.n : 40), scaling.p);
+    /* without a type, a factor means linear scaling; with type none it means nothing */
+    if (!none && (rc = refuse(g, "llama.rope.scaling.factor", 1, err)) != JV_OK) return rc;
+    if ((rc = refuse(g, "llama.rope.scaling.attn_factor", 1, err)) != JV_OK) return rc;
     if ((rc = refuse(g, "llama.rope.scale_linear", 1, err)) != JV_OK) return rc;
     if ((rc = refuse(g, "llama.expert_count", 0, err)) != JV_OK) return rc;
     return refuse(g, "llama.attention.sliding_window", 0, err);
@@ -241,7 +245,7 @@ static int32_t read_shape(const gguf *g, llama_shape *s, jv_err *err)
     const gguf_tensor *embedding = gguf_find_tensor(g, global_rows[EMBEDDING].name);
     if (!embedding) return jv_fail(err, JV_BAD, "tensor %s is missing", global_rows[EMBEDDING].name);
     if (embedding->ne[1] > LLAMA_MAX_VOCABULARY)
-        return jv_fail(err, JV_BAD, "a vocabulary of %llu tokens: at most %u can be",
+        return jv_fail(err, JV_BAD, "a vocabulary of %llu tokens: at most %u are allowed",
             (unsigned long long)embedding->ne[1], LLAMA_MAX_VOCABULARY);
     s->vocabulary = (uint32_t)embedding->ne[1];
     return JV_OK;
@@ -260,7 +264,9 @@ int32_t llama_open(const gguf *g, const bk_api *bk, void *bk_self, llama **out, 
     l->self = bk_self;
     l->g = g;
     l->shape = shape;
-    rc = find_tensors(l, err);
+    rc = bk->check_heads(bk_self,
+        &(bk_attention){sizeof(bk_attention), 0, shape.heads, shape.kv_heads, shape.head_dim, 1}, err);
+    if (rc == JV_OK) rc = find_tensors(l, err);
     if (rc != JV_OK) {
         llama_free(l);
         return rc;
@@ -435,11 +441,17 @@ static int32_t feed_forward_block(llama *l, uint32_t layer, uint32_t n, jv_err *
     return rc;
 }
 
-int32_t llama_forward(llama *l, const int32_t *ids, const bk_batch *batch, jv_err *err)
+int32_t llama_stopped(const llama_stop *stop, jv_err *err)
+{
+    return stop->asked && stop->asked(stop->user) ? jv_fail(err, JV_CANCELLED, "cancelled") : JV_OK;
+}
+
+int32_t llama_forward(llama *l, const int32_t *ids, const bk_batch *batch, const llama_stop *stop, jv_err *err)
 {
     int32_t rc = l->bk->embed(l->self, l->act[X], l->global[EMBEDDING].weight, ids, batch->n, err);
     for (uint32_t i = 0; i < l->shape.layers && rc == JV_OK; i++) {
-        rc = attention_block(l, i, batch, err);
+        rc = llama_stopped(stop, err);
+        if (rc == JV_OK) rc = attention_block(l, i, batch, err);
         if (rc == JV_OK) rc = feed_forward_block(l, i, batch->n, err);
     }
     return rc;

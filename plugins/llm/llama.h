@@ -55,9 +55,18 @@ llama_need llama_memory(const llama *l, uint32_t batch, const bk_kv_shape *cache
 /* Uploads the weights and makes the activations. */
 int32_t llama_start(llama *l, uint32_t batch, jv_err *err);
 
+/* Somebody who may lose interest; `asked` may be null. */
+typedef struct llama_stop {
+    int32_t (*asked)(void *user); /* nonzero: stop */
+    void *user;
+} llama_stop;
+
 /* Runs tokens ids[0..batch->n) through all layers; they are in the caches then, and each has a row for llama_logits
- * until the next call. */
-int32_t llama_forward(llama *l, const int32_t *ids, const bk_batch *batch, jv_err *err);
+ * until the next call. `stop` is asked before each layer, since many tokens of a large model take long: JV_CANCELLED,
+ * and what the caches hold at these positions is undefined. */
+int32_t llama_forward(llama *l, const int32_t *ids, const bk_batch *batch, const llama_stop *stop, jv_err *err);
+/* JV_CANCELLED with err once it is asked for, else JV_OK. */
+int32_t llama_stopped(const llama_stop *stop, jv_err *err);
 /* Logits (n, vocabulary) of rows index[0..n) of the last llama_forward, n <= LLAMA_LOGIT_ROWS. */
 int32_t llama_logits(llama *l, const int32_t *index, uint32_t n, float *to, jv_err *err);
 

@@ -37,8 +37,8 @@ typedef struct llm_request {
     uint64_t seed;         /* of the draws of this request; the same request with the same seed gives the same bytes */
     /* More of the answer: n > 0 bytes, whole code points. May be null. < 0 stops: generate answers JV_CANCELLED. */
     int32_t (*on_text)(void *user, const char *more, size_t n);
-    /* 1 when nobody wants the answer any more; polled before each token made, between the chunks of a prompt, and
-     * while waiting. May be null. */
+    /* 1 when nobody wants the answer any more; polled before each layer of the model, and every 50 ms while waiting.
+     * May be null. */
     int32_t (*stopped)(void *user);
     void *user;
 } llm_request;
@@ -52,6 +52,7 @@ typedef struct llm_answer {
     int64_t tokens_in;  /* of the prompt, template included; 0 when the model never came to read it */
     int64_t tokens_out; /* made, the end-of-turn token not counted; set also when generate fails */
     double seconds_wait, seconds_prefill, seconds_decode;
+    int64_t bytes_lost; /* of the prompt: bytes the vocabulary has no token for, left out */
 } llm_answer;
 
 /* One scored token. */
@@ -82,9 +83,10 @@ typedef struct llm_score_request {
 typedef struct llm_score_total {
     uint32_t struct_size;
     int32_t bos;        /* 1: a beginning-of-sequence token was put in front */
-    int64_t tokens;     /* of the sequence, that one included */
+    int64_t tokens;     /* of the sequence, that one included; 0 when the model never came to read it */
     double logprob_sum; /* over tokens - 1 of them */
     double seconds;
+    int64_t bytes_lost; /* bytes the vocabulary has no token for, left out */
 } llm_score_total;
 
 typedef struct llm_api {
@@ -96,12 +98,15 @@ typedef struct llm_api {
     void (*release_answer)(void *self, llm_answer *answer);
     /* A text of one token or none: JV_OK, on_token is never called. */
     int32_t (*score)(void *self, const llm_score_request *req, llm_score_total *total, jv_err *err);
-    /* ids: malloc'd, the caller frees it with release_ids; no special tokens added, none parsed. */
-    int32_t (*tokenize)(void *self, jv_str text, int32_t **ids, size_t *n, jv_err *err);
+    /* ids: malloc'd, the caller frees it with release_ids; no special tokens added, none parsed. lost: bytes the
+     * vocabulary has no token for, left out. */
+    int32_t (*tokenize)(void *self, jv_str text, int32_t **ids, size_t *n, uint64_t *lost, jv_err *err);
     void (*release_ids)(void *self, int32_t *ids);
-    /* JV_OK when requests with LLM_TEMPLATE_CHAT can be served; BAD: err says why not. Also while opening: the one
-     * function that may be called before `start`. */
+    /* These two may be called before `start`: they are for checking options while opening. */
+    /* JV_OK when requests with LLM_TEMPLATE_CHAT can be served; BAD: err says why not. */
     int32_t (*check_template)(void *self, jv_err *err);
+    /* Tokens of prompt and answer together, and most of a window. */
+    int64_t (*context)(void *self);
 } llm_api;
 
 #endif

@@ -41,8 +41,7 @@ static void print_need(const llama_need *n, char *to, size_t size)
     if (n->total == UINT64_MAX)
         snprintf(to, size, "more than can be counted");
     else
-        snprintf(to, size,
-            "weights %.1f MiB mapped and %.1f MiB copied, KV %.1f MiB, scratch %.1f MiB: %.1f MiB in all",
+        snprintf(to, size, "weights %.1f MiB mapped and %.1f MiB copied, KV %.1f MiB, scratch %.1f MiB: %.1f MiB in all",
             mib(n->mapped), mib(n->copied), mib(n->cache), mib(n->scratch), mib(n->total));
 }
 
@@ -123,10 +122,15 @@ static int32_t score(void *self, const llm_score_request *req, llm_score_total *
     return engine_score(&m->engine, req, total, err);
 }
 
-static int32_t tokenize(void *self, jv_str text, int32_t **ids, size_t *n, jv_err *err)
+static int32_t tokenize(void *self, jv_str text, int32_t **ids, size_t *n, uint64_t *lost, jv_err *err)
 {
     struct model *m = self;
-    return engine_tokenize(&m->engine, text, ids, n, err);
+    token_list list;
+    int32_t rc = engine_tokenize(&m->engine, text, &list, err);
+    *ids = list.ids;
+    *n = list.n;
+    *lost = list.lost;
+    return rc;
 }
 
 static void release_ids(void *self, int32_t *ids)
@@ -140,6 +144,12 @@ static int32_t check_template(void *self, jv_err *err)
     return chat_check(m->engine.chat, err);
 }
 
+static int64_t context(void *self)
+{
+    const struct model *m = self;
+    return m->engine.context;
+}
+
 static const llm_api api = {
     .struct_size = sizeof(llm_api),
     .generate = generate,
@@ -148,6 +158,7 @@ static const llm_api api = {
     .tokenize = tokenize,
     .release_ids = release_ids,
     .check_template = check_template,
+    .context = context,
 };
 
 const jv_service model_services[] = {{LLM_SERVICE, &api}, {0}};

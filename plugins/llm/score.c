@@ -22,7 +22,7 @@
 #include <string.h>
 
 enum { IN, OUT };
-enum { TOKENS };
+enum { TOKENS, BYTES_LOST };
 
 const jv_field score_fields[] = {
     [IN] = {"in", JV_BYTES, JV_IN, "text", "the text"},
@@ -32,6 +32,7 @@ const jv_field score_fields[] = {
 
 const jv_counter score_counters[] = {
     [TOKENS] = {"tokens", "token", "tokens read", 0, 0},
+    [BYTES_LOST] = {"bytes_lost", "byte", "bytes of texts the vocabulary has no token for: left out", 0, 0},
     {0},
 };
 
@@ -47,10 +48,14 @@ const jv_opt score_options[] = {
 int32_t score_open(void *ctx, const jv_host *h, jv_err *err)
 {
     struct score *s = ctx;
+    const llm_api *model = s->model.api;
+    int64_t most = model->context(s->model.self), context = s->context == JV_UNSET ? most : s->context;
     s->h = h;
-    if (s->context != JV_UNSET && s->stride != JV_UNSET && s->stride > s->context)
+    if (context > most)
+        return jv_fail(err, JV_BAD, "context = %lld is more than the model's, %lld", (long long)context, (long long)most);
+    if (s->stride != JV_UNSET && s->stride > context)
         return jv_fail(err, JV_BAD, "stride = %lld is more than context = %lld", (long long)s->stride,
-            (long long)s->context);
+            (long long)context);
     return JV_OK;
 }
 
@@ -64,20 +69,20 @@ typedef struct job {
 } job;
 
 /* JSON has no NaN and no infinity. */
-static int32_t print_finite(job *j, double v)
+static int32_t print_finite(job *j, const char *what, double v)
 {
-    if (!isfinite(v)) return jv_fail(&j->err, JV_BAD, "a log probability is %g, which JSON cannot hold", v);
+    if (!isfinite(v)) return jv_fail(&j->err, JV_BAD, "%s is %g, which JSON cannot hold", what, v);
     return lines_print(&j->lines, &j->err, "%.9g", v);
 }
 
 static int32_t print_token(job *j, const llm_score *s)
 {
     int32_t rc = lines_print(&j->lines, &j->err, "{\"token\":%d,\"logprob\":", s->token);
-    if (rc == JV_OK) rc = print_finite(j, s->logprob);
+    if (rc == JV_OK) rc = print_finite(j, "a log probability", s->logprob);
     if (rc == JV_OK && s->n_top) rc = lines_print(&j->lines, &j->err, ",\"top\":[");
     for (size_t i = 0; i < s->n_top && rc == JV_OK; i++) {
         rc = lines_print(&j->lines, &j->err, "%s[%d,", i ? "," : "", s->top[i]);
-        if (rc == JV_OK) rc = print_finite(j, s->top_logprob[i]);
+        if (rc == JV_OK) rc = print_finite(j, "a log probability", s->top_logprob[i]);
         if (rc == JV_OK) rc = lines_print(&j->lines, &j->err, "]");
     }
     return rc == JV_OK ? lines_print(&j->lines, &j->err, "%s}\n", s->n_top ? "]" : "") : rc;
@@ -101,7 +106,7 @@ static int32_t print_total(job *j, const llm_score_total *t)
         return lines_print(&j->lines, &j->err, "{\"tokens\":%lld,\"perplexity\":null,\"bos\":%s}\n",
             (long long)t->tokens, bos);
     int32_t rc = lines_print(&j->lines, &j->err, "{\"tokens\":%lld,\"perplexity\":", (long long)t->tokens);
-    if (rc == JV_OK) rc = print_finite(j, exp(-t->logprob_sum / (double)(t->tokens - 1)));
+    if (rc == JV_OK) rc = print_finite(j, "the perplexity", exp(-t->logprob_sum / (double)(t->tokens - 1)));
     return rc == JV_OK ? lines_print(&j->lines, &j->err, ",\"bos\":%s}\n", bos) : rc;
 }
 
@@ -118,7 +123,6 @@ static int32_t emit_lines(const job *j, jv_err *err)
         if (!to) return err->code;
         memcpy(to, p, n);
         int32_t rc = h->emit(h, child, 0, err);
-        if (rc == JV_END) return JV_DONE;
         if (rc != JV_OK) return rc;
     }
     return JV_DONE;
@@ -143,6 +147,7 @@ int32_t score_process(void *ctx, jv_buf *b, jv_err *err)
     llm_score_total total = {.struct_size = sizeof total};
     int32_t rc = model->score(s->model.self, &req, &total, err);
     s->h->count(s->h, b, TOKENS, total.tokens);
+    s->h->count(s->h, b, BYTES_LOST, total.bytes_lost);
     if (rc == JV_OK) rc = print_total(&j, &total);
     if (j.err.code) *err = j.err;
     if (j.err.code) rc = j.err.code;

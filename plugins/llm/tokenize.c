@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum { IN, OUT };
-enum { TOKENS };
+enum { TOKENS, BYTES_LOST };
 
 const jv_field tokenize_fields[] = {
     [IN] = {"in", JV_BYTES, JV_IN, "text", "the text"},
@@ -23,6 +23,7 @@ const jv_field tokenize_fields[] = {
 
 const jv_counter tokenize_counters[] = {
     [TOKENS] = {"tokens", "token", "tokens made of texts", 0, 0},
+    [BYTES_LOST] = {"bytes_lost", "byte", "bytes of texts the vocabulary has no token for: left out", 0, 0},
     {0},
 };
 
@@ -51,8 +52,10 @@ int32_t tokenize_process(void *ctx, jv_buf *b, jv_err *err)
     const llm_api *model = t->model.api;
     int32_t *ids = NULL;
     size_t n = 0;
+    uint64_t lost = 0;
     lines l = {0};
-    int32_t rc = model->tokenize(t->model.self, t->h->get(t->h, b, IN), &ids, &n, err);
+    int32_t rc = model->tokenize(t->model.self, t->h->get(t->h, b, IN), &ids, &n, &lost, err);
+    t->h->count(t->h, b, BYTES_LOST, (int64_t)lost);
     if (rc == JV_OK) rc = print_ids(&l, ids, n, err);
     model->release_ids(t->model.self, ids);
     char *to = rc == JV_OK ? t->h->put(t->h, b, OUT, l.n, err) : NULL;

@@ -42,7 +42,7 @@ bk_kv *plain_kv_new(void *self, const bk_kv_shape *s, jv_err *err)
 {
     uint64_t half = half_bytes(s);
     if ((s->type != BK_F16 && s->type != BK_F32) || !half || s->head_dim > MAX_HEAD_DIM || half > SIZE_MAX / 4) {
-        jv_fail(err, JV_BAD, "no cache of type %u, %u layers, %u heads of %u, %u tokens; heads can be 1..%d", s->type,
+        jv_fail(err, JV_BAD, "no cache of type %u, %u layers, %u heads of %u, %u tokens; heads of 1..%d", s->type,
             s->layers, s->kv_heads, s->head_dim, s->capacity, MAX_HEAD_DIM);
         return NULL;
     }
@@ -92,12 +92,20 @@ static void load(uint32_t type, const uint8_t *from, float *restrict to, uint32_
 
 /* ---- checks ---- */
 
-static int32_t check_batch(const char *op, const bk_attention *a, const bk_batch *batch, jv_err *err)
+int32_t plain_check_heads(void *self, const bk_attention *a, jv_err *err)
 {
     if (!a->heads || !a->kv_heads || a->heads % a->kv_heads || a->heads / a->kv_heads > MAX_GROUP)
-        return jv_fail(err, JV_FATAL, "%s: %u heads on %u key-value heads", op, a->heads, a->kv_heads);
+        return jv_fail(err, JV_BAD, "%u heads on %u key-value heads; 1..%d on each is allowed", a->heads, a->kv_heads,
+            MAX_GROUP);
     if (!a->head_dim || a->head_dim > MAX_HEAD_DIM)
-        return jv_fail(err, JV_FATAL, "%s: heads of %u, 1..%d can be", op, a->head_dim, MAX_HEAD_DIM);
+        return jv_fail(err, JV_BAD, "heads of %u; 1..%d is allowed", a->head_dim, MAX_HEAD_DIM);
+    return JV_OK;
+}
+
+static int32_t check_batch(const char *op, const bk_attention *a, const bk_batch *batch, jv_err *err)
+{
+    jv_err why;
+    if (plain_check_heads(NULL, a, &why) != JV_OK) return jv_fail(err, JV_FATAL, "%s: %.400s", op, why.text);
     for (uint32_t t = 0; t < batch->n; t++) {
         const bk_kv_shape *s = &batch->kv[t]->shape;
         if (s->kv_heads != a->kv_heads || s->head_dim != a->head_dim || a->layer >= s->layers)

@@ -242,6 +242,7 @@ static const bk_api api = {
     .struct_size = sizeof(bk_api),
     .describe = describe,
     .supports = supports,
+    .check_heads = plain_check_heads,
     .weight_bytes = weight_bytes,
     .activation_bytes = activation_bytes,
     .kv_bytes = plain_kv_bytes,

@@ -76,6 +76,7 @@ int32_t plain_gated(void *self, bk_tensor *out, const bk_tensor *gate, const bk_
     uint32_t n, jv_err *err);
 
 /* attention.c */
+int32_t plain_check_heads(void *self, const bk_attention *a, jv_err *err);
 uint64_t plain_kv_bytes(void *self, const bk_kv_shape *shape);
 bk_kv *plain_kv_new(void *self, const bk_kv_shape *shape, jv_err *err);
 void plain_kv_free(void *self, bk_kv *kv);

@@ -577,7 +577,7 @@ static void test_attention(void **state)
 
 /* ---- the contract: a row depends on itself alone ----------------------------------------------------------------- */
 
-enum { MOST_ROWS = 20, OUTS = 70, INS = 96 };
+enum { MOST_ROWS = 20, OUTS = 70, INS = 18 * 32 }; /* 18 blocks: one strip of linear.c and a part of another */
 
 /* Outputs of all operations over weights for the first n of 20 rows, one after the other. */
 static float *all_rows(int threads, uint32_t type, uint32_t n)
@@ -755,6 +755,13 @@ static void test_attention_refused(void **state)
     a.layer = 0;
     a.kv_heads = 3;
     REFUSED(b.api->attend(b.self, t.out.t, t.q.t, &a, &batch, &err), "attend: 4 heads on 3");
+    jv_err err = {0};
+    assert_int_equal(b.api->check_heads(b.self, &t.a, &err), JV_OK);
+    assert_int_equal(b.api->check_heads(b.self, &a, &err), JV_BAD);
+    a = t.a;
+    a.head_dim = 257;
+    assert_int_equal(b.api->check_heads(b.self, &a, &err), JV_BAD);
+    assert_string_equal(err.text, "heads of 257; 1..256 is allowed");
     b.api->kv_free(b.self, kv);
     free_attention(&b, &t);
     mock_free(b.m);
