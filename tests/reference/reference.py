@@ -15,8 +15,9 @@ longer tokenise to the same `tokens`, so that whoever scores the text starts fro
 
 llama.cpp does not agree with itself to the last digit: a text read in one batch and token by token gives log-probabilities
 that differ by 0.02 to 0.03 nat on average, now and then by so much that another token comes first, although the first two
-were 0.4 nat apart. Such a place says nothing about anybody else. So a prompt is left out where the two readings put
-different tokens first at a place whose first two are more than UNSTEADY nat apart; the first 20 that remain are kept.
+were 0.4 nat apart. Such a place says nothing about anybody else. So a prompt is left out unless llama.cpp meets, against
+itself, what compare.py asks of others: the two readings put the same token first at ALIKE of the places of the
+continuation, and at the rest the first two are at most UNSTEADY nat apart. The first 20 prompts that remain are kept.
 """
 import ctypes
 import json
@@ -29,6 +30,7 @@ import numpy
 
 CONTINUE = 100
 UNSTEADY = 0.15
+ALIKE = 0.98
 SHORTEST = 16
 TOP = 5
 BEYOND = re.compile(rb"(?:\xf4[\x90-\xbf]|[\xf5-\xf7][\x80-\xbf])[\x80-\xbf]{2}")
@@ -69,6 +71,18 @@ PROMPTS = [
     "Mix 200 g of flour with two eggs and half a litre of milk. Let the batter rest for half an hour. Then",
     "Rules of the library: 1. Speak quietly. 2. Do not eat or drink at the tables. 3. Bring books back on time. 4.",
     "The train to the coast leaves at ten past nine and arrives at noon. On the way it stops at",
+    "We keep the spare key in the blue box under the stairs. The box also holds a torch, two candles and",
+    "Thank you for your order. Your parcel has left our warehouse and will reach you within three working days. If you",
+    "The museum is open from Tuesday to Sunday between ten and six. On Mondays it is closed. Children under twelve",
+    "A good password is long and has no meaning to others. Do not use your name or your birthday. Instead,",
+    "There are four seasons in a year: spring, summer, autumn and winter. In spring the days grow longer and",
+    "To plant a tree, dig a hole that is twice as wide as the roots. Place the tree in the middle and",
+    "The heart has four chambers. The two upper ones are called atria, and the two lower ones are called",
+    "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,",
+    "Paris is the capital of France, Rome is the capital of Italy, Madrid is the capital of Spain, and Berlin",
+    "The cat sat on the mat. The dog sat on the rug. The bird sat on the branch. The mouse sat",
+    "Once there were three brothers who lived by the sea. The eldest built boats, the second mended nets, and the youngest",
+    "First we washed the car, then we dried it with an old towel, and at last we",
 ]
 
 
@@ -138,13 +152,16 @@ def greedy(model, out):
     kept = 0
     with open(out, "w") as f:
         for prompt in PROMPTS:
+            if kept == 20:
+                break
             ids, n_prompt = continuation(m, prompt)
             if len(ids) < n_prompt + SHORTEST:
                 print(f"left out: too short: {prompt[:50]!r}")
                 continue
             gap, share = unsteadiness(read(m, ids), read(single, ids), n_prompt)
-            print(f"{'left out' if gap > UNSTEADY else 'kept'}: widest gap {gap:.3f}, {share:.2%} alike: {prompt[:50]!r}")
-            if gap > UNSTEADY or kept == 20:
+            steady = gap <= UNSTEADY and share >= ALIKE
+            print(f"{'kept' if steady else 'left out'}: widest gap {gap:.3f}, {share:.2%} alike: {prompt[:50]!r}")
+            if not steady:
                 continue
             kept += 1
             rows = []
