@@ -10,6 +10,7 @@
 struct jvc_where {
     const char *file; /* as the user named it; null: the command line */
     int line;
+    const char *section; /* of an override; else null */
 };
 
 struct jvc_entry {

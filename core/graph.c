@@ -255,6 +255,8 @@ static void open_stage(struct jvc_stage *s)
 {
     jv_err err = {0};
     struct jvc_call call;
+    bool reads = s->kind == JVC_FILTER || s->kind == JVC_SINK;
+    if (s->faulty || (reads && !s->up)) return;
     if (s->up && !s->up->opened_well) return; /* what comes here is not known; what is above was told */
     for (uint32_t i = 0; i < s->n_refs; i++)
         if (!s->refs[i]->opened_well) return;
@@ -303,14 +305,15 @@ bool jvc_pipeline_open(struct jvc_pipeline *pl, const char *file, char *const *o
         add_stage(pl, &pl->conf.sections[i]);
         stages++;
     }
-    if (!stages && !pl->conf.n_problems)
-        jvc_problem(&pl->conf, (struct jvc_where){file, 1}, "no section: nothing to run");
+    bool only_resources = stages == pl->n;
+    for (uint32_t i = 0; i < pl->n; i++) only_resources &= pl->stages[i]->kind == JVC_RESOURCE;
+    if (only_resources && !pl->conf.n_problems)
+        jvc_problem(&pl->conf, (struct jvc_where){file, 1}, "no source: nothing to run");
     size_t before = pl->conf.n_problems;
     wire(pl);
     if (stages == pl->n && pl->conf.n_problems == before) unread_ports(pl);
     for (uint32_t i = 0; i < pl->n; i++) jvc_stage_configure(pl->stages[i]);
     put_in_order(pl);
-    if (pl->conf.n_problems) return false; /* opening with options that are wrong would tell things that are not so */
     for (uint32_t i = 0; i < pl->n; i++) open_stage(pl->stages[i]);
     if (pl->conf.n_problems) return false;
     ready_to_run(pl);

@@ -10,9 +10,10 @@
 #include <string.h>
 
 #define MAX_FILE (64u << 20)
-#define MAX_LINE (1u << 20)
-#define MAX_NAME 49u   /* inih keeps 50 bytes of a name, NUL included */
-#define MAX_INCLUDES 8 /* within each other */
+#define MAX_VALUE (1u << 20)
+#define MAX_LINE (MAX_VALUE + 128) /* with its key */
+#define MAX_NAME 49u               /* inih keeps 50 bytes of a name, NUL included */
+#define MAX_INCLUDES 8             /* within each other */
 #define MAX_ALL_INCLUDES 256
 
 struct reading {
@@ -177,15 +178,19 @@ static char *next_line(char *buf, int size, void *arg)
     return r->skip ? strcpy(buf, ";\n") : buf; /* what is wrong is a comment to inih */
 }
 
+static bool too_long(struct reading *r, const char *name, size_t n)
+{
+    if (n <= MAX_VALUE) return false;
+    jvc_problem(r->conf, here(r), "the value of `%.60s` is longer than %u bytes", name, MAX_VALUE);
+    return true;
+}
+
 static void continue_entry(struct reading *r, const char *value)
 {
     struct jvc_entry *e = r->last;
     size_t add = strlen(value), old = e->grown ? e->n_grown : strlen(e->raw);
     size_t breaks = old ? (size_t)r->blank + 1 : 0; /* a value that begins on the next line has no empty first line */
-    if (old + breaks + add > MAX_LINE) {
-        jvc_problem(r->conf, here(r), "the value of `%s` is longer than %u bytes", e->name, MAX_LINE);
-        return;
-    }
+    if (too_long(r, e->name, old + breaks + add)) return;
     if (old + breaks + add >= e->cap_grown) {
         char *first = e->grown ? NULL : jvc_strdup(e->raw);
         e->cap_grown = 2 * (old + breaks + add) + 64;
@@ -248,6 +253,7 @@ static int on_entry(void *arg, const char *section, const char *name, const char
             old->where.line);
         return 1;
     }
+    if (too_long(r, name, strlen(value))) return 1;
     r->last = new_entry(r->section, (struct jvc_entry){
                                         .name = jvc_conf_own(r->conf, jvc_strdup(name)),
                                         .raw = jvc_conf_own(r->conf, jvc_strdup(value)),
@@ -314,8 +320,12 @@ static void read_file(struct jvc_conf *conf, const char *path, int depth, struct
 
 static void override(struct jvc_conf *conf, const char *arg)
 {
-    struct jvc_where where = {NULL, 0};
+    struct jvc_where where = {0};
     const char *eq = strchr(arg, '='), *dot = strchr(arg, '.');
+    if (!strncmp(arg, "--", 2)) {
+        jvc_problem(conf, where, "`%s`: options stand before the file", arg);
+        return;
+    }
     if (!eq || !dot || dot > eq || dot == arg || dot + 1 == eq) {
         jvc_problem(conf, where, "`%s`: an override is section.key=value", arg);
         return;
@@ -342,6 +352,7 @@ static void override(struct jvc_conf *conf, const char *arg)
     if (!e) e = new_entry(s, (struct jvc_entry){.name = key});
     free(e->more);
     free(e->grown);
+    where.section = s->name;
     *e = (struct jvc_entry){.name = e->name, .raw = eq + 1, .where = where, .literal = true};
 }
 
@@ -368,6 +379,8 @@ size_t jvc_problems_print(const struct jvc_conf *conf)
         const struct jvc_problem *p = &conf->problems[i];
         if (p->where.file && p->where.line)
             fprintf(stderr, "%s:%d: %s\n", p->where.file, p->where.line, p->text);
+        else if (p->where.section)
+            fprintf(stderr, "command line: [%s] %s\n", p->where.section, p->text);
         else
             fprintf(stderr, "%s: %s\n", p->where.file ? "jevons" : "command line", p->text);
     }

@@ -106,6 +106,7 @@ struct jvc_stage {
     const jv_stage *def;
     enum jvc_kind kind;
     void *ctx;
+    bool faulty;                     /* something in its section is wrong: it is not opened */
     bool open, opened_well, started; /* open was called, and said yes */
 
     struct jvc_stage *up;

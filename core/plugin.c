@@ -39,9 +39,10 @@ void jvc_plugin_folders(const char *const *plugin_path, size_t n)
 
 const void *jvc_row(const void *table, uint32_t stride, uint32_t i)
 {
+    if (!table) return NULL;
     const char *row = (const char *)table + (size_t)stride * i;
     const char *const *name = (const void *)row; /* the first member of every row is its name */
-    return table && *name ? row : NULL;
+    return *name ? row : NULL;
 }
 
 /* One line of a refusal: what the plugin has, what the host wants. */

@@ -60,7 +60,7 @@ static void table(const struct jvc_pipeline *pl, double wall)
             seconds(atomic_load(&s->wait_ns)));
         details(s, width, wall);
     }
-    fprintf(stderr, "%lld records of the sources in %.3f s\n", atomic_load(&pl->roots_done), wall);
+    fprintf(stderr, "%lld from the sources in %.3f s\n", atomic_load(&pl->roots_done), wall);
 }
 
 static void json_key(const char *name, const char *before)

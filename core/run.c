@@ -187,10 +187,11 @@ static bool on_signal(struct jvc_pipeline *pl, int nth)
                 atomic_store(&pl->cut_short, true);
         }
         jvc_pipeline_stop(pl);
-        jvc_say("stopping: %u records are being finished; once more cancels them", on_their_way(pl));
+        uint32_t n = on_their_way(pl);
+        jvc_say("stopping: %u record%s on the way will be finished; once more cancels", n, n == 1 ? "" : "s");
         return false;
     }
-    if (!atomic_load(&pl->cancelled)) jvc_say("cancelling %u records", on_their_way(pl));
+    if (!atomic_load(&pl->cancelled)) jvc_say("cancelling what is on its way: %u", on_their_way(pl));
     jvc_pipeline_cancel(pl);
     return true;
 }
@@ -258,10 +259,10 @@ static void watch_end(struct watch *w)
 static int exit_status(struct jvc_pipeline *pl)
 {
     long long cancelled = atomic_load(&pl->roots_cancelled), rejected = (long long)jvc_dead_count(pl);
-    if (rejected) jvc_say("%lld records were rejected: %s", rejected, pl->dead_path);
+    if (rejected) jvc_say("%lld rejected: %s", rejected, pl->dead_path);
     if (atomic_load(&pl->failed)) return 1;
     if (atomic_load(&pl->cut_short) || (atomic_load(&pl->cancelled) && cancelled)) {
-        jvc_say("cut short: %lld records finished, %lld cancelled", atomic_load(&pl->roots_done) - cancelled, cancelled);
+        jvc_say("cut short: %lld finished, %lld cancelled", atomic_load(&pl->roots_done) - cancelled, cancelled);
         return 1;
     }
     return rejected ? 3 : 0;

@@ -147,13 +147,16 @@ static void indented_keys(struct jvc_stage *s, const struct jvc_entry *e)
 
 void jvc_stage_configure(struct jvc_stage *s)
 {
+    size_t before = s->pl->conf.n_problems;
     host_keys(s);
     for (uint32_t i = 0; JVC_OPT(s->desc, s->def, i); i++) set_option(s, JVC_OPT(s->desc, s->def, i));
     jvc_stage_rows(s);
     for (size_t i = 0; i < s->sec->n; i++) {
         if (!s->sec->entries[i].used) unknown_key(s, &s->sec->entries[i]);
         indented_keys(s, &s->sec->entries[i]);
+        s->faulty |= !s->sec->entries[i].value; /* its expansion failed, and was told */
     }
+    s->faulty |= s->pl->conf.n_problems > before;
 }
 
 static bool field_name_ok(const char *name)

@@ -43,11 +43,13 @@ path = model.gguf
 backend = backend
 [question]
 plugin = text
+max_tokens = 8
 text = hi
 [answer]
 plugin = llm/generate
 model = model
 in = text
+max_tokens = 8
 [output]
 plugin = stdout
 in = answer

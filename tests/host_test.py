@@ -71,8 +71,8 @@ class Flow(jv.Case):
     def test_references(self):
         ini = self.ini(NUMBERS + "[u]\nplugin = probe/user\nthing = it\n[it]\nplugin = probe/thing\n" + "[o]\nplugin = null\nfrom = u\n")
         self.assertEqual(self.jevons("run", ini).status, 0)
-        self.check_problems(ini, [(0, "`thing`: no section [its], did you mean `it`?")], "u.thing=its")
-        self.check_problems(ini, [(0, "[n] (t.ini:1) is no probe.thing/1")], "u.thing=n")
+        self.check_problems(ini, [(0, "`thing`: no section [its], did you mean `it`?")], "u.thing=its", "n.keep=0")
+        self.check_problems(ini, [(0, "[n] (t.ini:1) is no probe.thing/1")], "u.thing=n", "n.keep=0")
 
 
 class Verdicts(jv.Case):
@@ -93,7 +93,7 @@ class Verdicts(jv.Case):
             self.assertTrue(dead[0]["place"].startswith("t.ini:"))
             self.assertEqual(dead[0]["input"]["text"], "3")
             self.assertEqual(dead[0]["input"]["square"], 9)
-            self.assertIn("1 records were rejected: t.rejected.jsonl", result.err)
+            self.assertIn("1 rejected: t.rejected.jsonl", result.err)
             self.assertEqual(self.settled(result), "9 well, 1 bad, 0 cancelled, 0 fatal")
 
     def test_an_old_dead_letter_file_does_not_outlive_a_good_run(self):
@@ -202,7 +202,7 @@ class Streams(jv.Case):
                 p.send_signal(signal.SIGINT)
             out, err = p.communicate(timeout=30)
             self.assertEqual(p.returncode, 1, err)
-            self.assertIn(b"0 records finished, 1 cancelled", err)
+            self.assertIn(b"0 finished, 1 cancelled", err)
 
 
 class Signals(jv.Case):
@@ -221,7 +221,7 @@ class Signals(jv.Case):
     def test_a_finite_source_is_cut_short(self):
         status, lines, err = self.interrupt(SERIAL, "n.every_ms=20", "n.count=100000", "v.on=none")
         self.assertEqual(status, 1)
-        self.assertIn(f"cut short: {len(lines)} records finished, 0 cancelled", err)
+        self.assertIn(f"cut short: {len(lines)} finished, 0 cancelled", err)
         self.assertEqual(lines, [str(i) for i in range(len(lines))])
 
     def test_an_endless_source_ends_well(self):

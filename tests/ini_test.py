@@ -170,8 +170,22 @@ stray
                 self.assertTrue(any(f"t.ini:{line}: " in m and part in m for m in result.messages), result.err)
 
     def test_a_line_that_is_too_long(self):
-        self.write("t.ini", CHAIN.format("x" * (1 << 20) + "y"))
+        self.write("t.ini", CHAIN.format("x" * ((1 << 20) + 200)))
         self.assertIn("t.ini:3: a line of", self.jevons("check", "t.ini").err)
+
+    def test_the_longest_value(self):
+        text = "x" * (1 << 20)
+        self.write("t.ini", CHAIN.format(text))
+        self.assertEqual(self.jevons("run", "--quiet", "t.ini").text, text + "\n")
+        self.write("t.ini", CHAIN.format(text + "y"))
+        self.assertIn("t.ini:3: the value of `text` is longer than 1048576 bytes", self.jevons("check", "t.ini").err)
+
+    def test_problems_of_opening_beside_problems_of_keys(self):
+        ini = self.ini("[n]\nplugin = probe/numbers\n[v]\nplugin = probe/verdict\nwhat = refuse\n[o]\nplugin = null\n[m]\nplugin = probe/numbers\ncount = x\n[p]\nplugin = null\n")
+        self.check_problems(ini, [(3, "[v]: told to refuse"), (10, "`count`: \"x\" is not a number")])
+
+    def test_resources_alone(self):
+        self.assertIn("no source: nothing to run", self.jevons("check", self.ini("[t]\nplugin = probe/thing\n")).err)
 
     def test_garbage(self):
         self.write("t.ini", os.urandom(1 << 20))

@@ -26,6 +26,14 @@ class Readme(jv.Case):
         self.assertIn("dropped 1: too short", result.err)
         self.check_problems("t.ini", [(0, "`min`: -1 is outside 0..")], "shout.min=-1")
 
+    def test_the_pipeline_shown(self):
+        with open(os.path.join(jv.SOURCE, "README.md"), encoding="utf-8") as f:
+            self.write("t.ini", re.search(r"```ini\n(.*?)```", f.read(), re.S).group(1))
+        self.write("sample/a.txt", "A text.")
+        result = self.jevons("check", "t.ini", "model.path=/nonexistent/model.gguf")
+        self.assertEqual((result.status, len(result.messages)), (2, 1), result.err)
+        self.assertIn("/nonexistent/model.gguf", result.err)
+
     def test_every_config_is_right(self):
         """All of configs/ passes `check` on any machine that has the model, or fails for the want of it alone."""
         folder = os.path.join(jv.SOURCE, "configs")

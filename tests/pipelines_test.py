@@ -114,6 +114,22 @@ class Pipelines(jv.Case):
         self.assertEqual((with_bos[-1]["bos"], with_bos[-1]["tokens"]), (True, last["tokens"] + 1))
         self.assertNotIn("top", with_bos[0])
 
+    def test_bos_as_the_file_says(self):
+        sys.path.insert(0, os.path.dirname(TINY))
+        import tiny_gguf
+        model = tiny_gguf.tiny()
+        model.put("tokenizer.ggml.add_bos_token", tiny_gguf.BOOL, True)
+        model.save(self.path("bos.gguf"))
+        self.write("t.txt", "hello")
+        for bos, expected in (("auto", True), ("no", False)):
+            result = self.jevons("run", "--quiet", config("score"), "model.path=bos.gguf", "text.path=t.txt", "score.bos=" + bos)
+            self.assertEqual(json.loads(result.lines[-1])["bos"], expected, result.err)
+        self.assertFalse(json.loads(self.jevons("run", "--quiet", config("score"), self.model, "text.path=t.txt").lines[-1])["bos"])
+
+    def test_answers_that_were_cut_are_counted(self):
+        result = self.jevons("run", config("ask"), self.model, "answer.max_tokens=3", "question.text=hello")
+        self.assertRegex(result.err, r"cut 1 answer|tokens_out [0-2] ")
+
     def test_score_in_windows(self):
         """A token is scored once, whatever the window; in a window that holds all before it, the same."""
         self.write("t.txt", "some words and some words and more of them")

@@ -20,7 +20,7 @@
 #include <string.h>
 
 enum { IN, OUT, FINISH, SECONDS, SECONDS_WAIT, SECONDS_PREFILL, SECONDS_DECODE };
-enum { TOKENS_IN, TOKENS_OUT, BYTES_LOST };
+enum { TOKENS_IN, TOKENS_OUT, CUT, BYTES_LOST };
 
 const jv_field generate_fields[] = {
     [IN] = {"in", JV_UTF8, JV_IN, "prompt", "the question"},
@@ -36,6 +36,7 @@ const jv_field generate_fields[] = {
 const jv_counter generate_counters[] = {
     [TOKENS_IN] = {"tokens_in", "token", "tokens of the prompts, templates included", 0, 0},
     [TOKENS_OUT] = {"tokens_out", "token", "tokens made", 0, 0},
+    [CUT] = {"cut", "answer", "answers that max_tokens ended before the model did", 0, 0},
     [BYTES_LOST] = {"bytes_lost", "byte", "bytes of prompts the vocabulary has no token for: left out", 0, 0},
     {0},
 };
@@ -63,7 +64,8 @@ int32_t generate_open(void *ctx, const jv_host *h, jv_err *err)
         return jv_fail(err, JV_BAD, "system needs template = chat: there is no place for it without");
     int32_t rc = g->template == LLM_TEMPLATE_CHAT ? model->check_template(g->model.self, err) : JV_OK;
     if (rc == JV_OK && g->max_tokens >= model->context(g->model.self))
-        h->log(h, JV_LOG_WARN, "max_tokens = %lld leaves no room for a prompt: the model's context holds %lld tokens",
+        return jv_fail(err, JV_BAD,
+            "max_tokens = %lld leaves no room for a prompt: the model's context holds %lld tokens",
             (long long)g->max_tokens, (long long)model->context(g->model.self));
     return rc;
 }
@@ -141,6 +143,7 @@ int32_t generate_process(void *ctx, jv_buf *b, jv_err *err)
     int32_t rc = model->generate(g->model.self, &req, &answer, err);
     h->count(h, b, TOKENS_IN, answer.tokens_in);
     h->count(h, b, TOKENS_OUT, answer.tokens_out);
+    if (rc == JV_OK && answer.finish == LLM_FINISH_LENGTH) h->count(h, b, CUT, 1);
     h->count(h, b, BYTES_LOST, answer.bytes_lost);
     if (j.err.code) *err = j.err;
     if (j.err.code) rc = j.err.code;

@@ -174,7 +174,12 @@ static int32_t deliver(struct input *c, struct line *l, jv_err *err)
     int32_t rc = check(c, l, err);
     advance(c, l);
     if (rc == JV_BAD) {
+        /* It cannot be read again: what came is written down with the reason. It is not passed on, UTF-8 or not. */
         const jv_err why = *err;
+        size_t kept = l->n <= c->max ? l->n : 0; /* of a line that is too long most was thrown away */
+        char *as_it_came = c->h->put(c->h, b, c->out_row, kept, err);
+        if (!as_it_came) return JV_FATAL;
+        if (kept) memcpy(as_it_came, l->p, kept);
         return c->h->reject(c->h, b, &why, err);
     }
     if (c->as == AS_TEXT && c->split == LINES && l->n && l->p[l->n - 1] == '\r') l->n--;

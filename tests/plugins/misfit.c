@@ -26,7 +26,8 @@ static const jv_opt opts[] = {
     {0},
 };
 
-static const jv_stage stages[] = {{.name = MISFIT_NAME, .brief = "does not fit", .ctx_size = sizeof(struct misfit), .opts = opts, .process = process}};
+static const jv_stage stages[] = {
+    {.name = MISFIT_NAME, .brief = "does not fit", .ctx_size = sizeof(struct misfit), .opts = opts, .process = process}};
 
 const jv_plugin jv_plugin_desc = {
 #ifdef MISFIT_MAGIC

@@ -34,7 +34,8 @@ static int32_t numbers_poll(void *ctx, jv_err *err)
     if (s->next == s->count) return JV_END;
     if (s->every_ms && h->wait(h, -1, 0, s->every_ms) == JV_STOPPED) return JV_STOPPED;
     int n = snprintf(text, sizeof text, "%lld", (long long)s->next++);
-    jv_buf *b = h->begin(h, &(jv_origin){.struct_size = sizeof(jv_origin), .position = {text, (size_t)n}, .user = s}, err);
+    jv_buf *b =
+        h->begin(h, &(jv_origin){.struct_size = sizeof(jv_origin), .position = {text, (size_t)n}, .user = s}, err);
     if (!b) return err->code;
     char *out = h->put(h, b, NUMBERS_OUT, (size_t)n, err);
     if (!out) return err->code;
@@ -58,8 +59,8 @@ static void numbers_close(void *ctx)
 {
     struct numbers *s = ctx;
     if (s->h && s->keep)
-        s->h->log(s->h, JV_LOG_INFO, "settled: %lld well, %lld bad, %lld cancelled, %lld fatal", (long long)s->settled[0], (long long)s->settled[1],
-            (long long)s->settled[2], (long long)s->settled[3]);
+        s->h->log(s->h, JV_LOG_INFO, "settled: %lld well, %lld bad, %lld cancelled, %lld fatal",
+            (long long)s->settled[0], (long long)s->settled[1], (long long)s->settled[2], (long long)s->settled[3]);
 }
 
 static const jv_field numbers_fields[] = {
@@ -123,7 +124,8 @@ static int32_t verdict_process(void *ctx, jv_buf *b, jv_err *err)
 static const jv_field verdict_fields[] = {{"in", JV_UTF8, JV_IN, "text", "what is compared"}, {0}};
 static const jv_opt verdict_opts[] = {
     JV_OPT(struct verdict, on, "3", "", "the text of the record that is treated so"),
-    JV_OPT(struct verdict, what, "bad", "", "bad, drop, end, fatal, nonsense, retry, fork, cancelled, own, refuse, unstartable"),
+    JV_OPT(struct verdict, what, "bad", "",
+        "bad, drop, end, fatal, nonsense, retry, fork, cancelled, own, refuse, unstartable"),
     JV_OPT(struct verdict, tries, "1", "0..", "with retry: how often"),
     {0},
 };
@@ -246,16 +248,55 @@ static int32_t user_process(void *ctx, jv_buf *b, jv_err *err)
 static const jv_opt user_opts[] = {JV_OPT(struct user, thing, NULL, "probe.thing/1", "the thing it uses"), {0}};
 
 static const jv_stage stages[] = {
-    {.name = "numbers", .brief = "numbered records", .ctx_size = sizeof(struct numbers), .fields = numbers_fields, .ports = one_port, .opts = numbers_opts,
-        .open = numbers_open, .poll = numbers_poll, .done = numbers_done, .close = numbers_close},
-    {.name = "endless", .brief = "numbered records, without an end", .flags = JV_ENDLESS, .ctx_size = sizeof(struct numbers), .fields = numbers_fields,
-        .ports = one_port, .opts = numbers_opts, .open = numbers_open, .poll = numbers_poll, .done = numbers_done, .close = numbers_close},
-    {.name = "verdict", .brief = "answers as told", .ctx_size = sizeof(struct verdict), .fields = verdict_fields, .ports = one_port, .opts = verdict_opts,
-        .counters = verdict_counters, .open = verdict_open, .start = verdict_start, .process = verdict_process},
-    {.name = "work", .brief = "takes its time in many threads", .flags = JV_PARALLEL | JV_SPLIT, .ctx_size = sizeof(struct work), .threads = 8,
-        .fields = work_fields, .ports = one_port, .opts = work_opts, .open = work_open, .process = work_process},
+    {.name = "numbers",
+        .brief = "numbered records",
+        .ctx_size = sizeof(struct numbers),
+        .fields = numbers_fields,
+        .ports = one_port,
+        .opts = numbers_opts,
+        .open = numbers_open,
+        .poll = numbers_poll,
+        .done = numbers_done,
+        .close = numbers_close},
+    {.name = "endless",
+        .brief = "numbered records, without an end",
+        .flags = JV_ENDLESS,
+        .ctx_size = sizeof(struct numbers),
+        .fields = numbers_fields,
+        .ports = one_port,
+        .opts = numbers_opts,
+        .open = numbers_open,
+        .poll = numbers_poll,
+        .done = numbers_done,
+        .close = numbers_close},
+    {.name = "verdict",
+        .brief = "answers as told",
+        .ctx_size = sizeof(struct verdict),
+        .fields = verdict_fields,
+        .ports = one_port,
+        .opts = verdict_opts,
+        .counters = verdict_counters,
+        .open = verdict_open,
+        .start = verdict_start,
+        .process = verdict_process},
+    {.name = "work",
+        .brief = "takes its time in many threads",
+        .flags = JV_PARALLEL | JV_SPLIT,
+        .ctx_size = sizeof(struct work),
+        .threads = 8,
+        .fields = work_fields,
+        .ports = one_port,
+        .opts = work_opts,
+        .open = work_open,
+        .process = work_process},
     {.name = "thing", .brief = "a resource", .ctx_size = sizeof(struct thing), .services = thing_services},
-    {.name = "user", .brief = "uses a thing", .ctx_size = sizeof(struct user), .ports = one_port, .opts = user_opts, .open = user_open, .process = user_process},
+    {.name = "user",
+        .brief = "uses a thing",
+        .ctx_size = sizeof(struct user),
+        .ports = one_port,
+        .opts = user_opts,
+        .open = user_open,
+        .process = user_process},
 };
 
 JV_PLUGIN("probe", "1.0", "MIT", stages);
