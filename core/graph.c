@@ -184,27 +184,42 @@ static void connect_named(struct jvc_stage *s, struct jvc_entry *e)
     connect(s, up, port);
 }
 
+/* What a section without `from` reads. */
+static void connect_above(struct jvc_stage *s, struct jvc_stage *above)
+{
+    struct jvc_conf *conf = &s->pl->conf;
+    if (above && above->n_ports) {
+        connect(s, above, 0);
+    } else if (above) {
+        jvc_problem(conf, s->sec->where, "[%s] stands below the sink [%s]: say with `from` what it reads", s->sec->name,
+            above->sec->name);
+    } else {
+        jvc_problem(conf, s->sec->where, "[%s] reads nothing: no source stands above it", s->sec->name);
+    }
+}
+
 static void wire(struct jvc_pipeline *pl)
 {
     struct jvc_stage *above = NULL; /* the nearest stage section above, resources left out */
-    for (uint32_t i = 0; i < pl->n; i++) {
-        struct jvc_stage *s = pl->stages[i];
-        struct jvc_entry *e = jvc_section_take(s->sec, "from");
+    bool unknown = false;           /* or it is one whose plugin was told missing: what it would be is not known */
+    for (size_t i = 0; i < pl->conf.n; i++) {
+        struct jvc_section *sec = &pl->conf.sections[i];
+        struct jvc_stage *s = stage_named(pl, sec->name);
+        if (!s) {
+            unknown |= strcmp(sec->name, "pipeline") != 0;
+            continue;
+        }
+        struct jvc_entry *e = jvc_section_take(sec, "from");
         bool reads = s->kind == JVC_FILTER || s->kind == JVC_SINK;
         if (e && !reads)
             jvc_problem(&pl->conf, e->where, "`from`: a %s has no input", s->kind == JVC_SOURCE ? "source" : "resource");
         else if (e)
             connect_named(s, e);
-        else if (reads && !jvc_section_entry(s->sec, "from")) {
-            if (above && above->n_ports)
-                connect(s, above, 0);
-            else if (above)
-                jvc_problem(&pl->conf, s->sec->where, "[%s] stands below the sink [%s]: say with `from` what it reads",
-                    s->sec->name, above->sec->name);
-            else
-                jvc_problem(&pl->conf, s->sec->where, "[%s] reads nothing: no source stands above it", s->sec->name);
-        }
-        if (s->kind != JVC_RESOURCE) above = s;
+        else if (reads && !unknown && !jvc_section_entry(sec, "from"))
+            connect_above(s, above);
+        if (s->kind == JVC_RESOURCE) continue;
+        above = s;
+        unknown = false;
     }
 }
 
@@ -295,7 +310,7 @@ static void ready_to_run(struct jvc_pipeline *pl)
 
 bool jvc_pipeline_open(struct jvc_pipeline *pl, const char *file, char *const *overrides, size_t n)
 {
-    *pl = (struct jvc_pipeline){.file = file, .stop_fd = -1, .cancel_fd = -1, .over_fd = -1};
+    *pl = (struct jvc_pipeline){.stop_fd = -1, .cancel_fd = -1, .over_fd = -1};
     jvc_conf_read(&pl->conf, file, overrides, n);
     pipeline_section(pl);
     default_names(pl, file);

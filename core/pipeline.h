@@ -148,7 +148,6 @@ struct jvc_stage {
 
 struct jvc_pipeline {
     struct jvc_conf conf;
-    const char *file;
     char *name;
     char *dead_path;
     struct jvc_stage **stages; /* in the order of opening: a stage after what it reads and refers to */

@@ -184,6 +184,10 @@ stray
         ini = self.ini("[n]\nplugin = probe/numbers\n[v]\nplugin = probe/verdict\nwhat = refuse\n[o]\nplugin = null\n[m]\nplugin = probe/numbers\ncount = x\n[p]\nplugin = null\n")
         self.check_problems(ini, [(3, "[v]: told to refuse"), (10, "`count`: \"x\" is not a number")])
 
+    def test_an_unknown_plugin_is_told_once(self):
+        self.check_problems(self.ini("[a]\nplugin = fils\n[b]\nplugin = stdout\n"), [(2, "did you mean `files`?")])
+        self.check_problems(self.ini(CHAIN.format("x").replace("[out]", "[c]\nplugin = claen\n[out]")), [(5, "no plugin claen")])
+
     def test_resources_alone(self):
         self.assertIn("no source: nothing to run", self.jevons("check", self.ini("[t]\nplugin = probe/thing\n")).err)
 
