@@ -3,7 +3,8 @@
  *
  * Six rules, from which the rest follows:
  *   1. One owner per buffer. Who holds a buffer may set its fields; handing it on gives it away, also on error.
- *   2. One verdict per record. `process` says with its return value what becomes of the record it was given.
+ *   2. One verdict per record. `process` says with its return value what becomes of the record it was given; what it
+ *      set before it answers BAD or RETRY is put back by the host.
  *   3. Children for more than one. A stage that makes several records of one forks children and answers DONE.
  *   4. A PARTIAL may vanish, a final never.
  *   5. ORDERED if you remember. A stage whose result depends on earlier records says so and gets source order.
@@ -11,17 +12,17 @@
  *
  * A plugin is one shared object with one exported symbol, `jv_plugin_desc`, made by JV_PLUGIN at the end of the
  * file. It links neither the host nor another plugin: everything it needs of the host comes through the table given
- * to `open`. It never prints, exits, aborts, changes directory, locale or signal handling, and never starts
- * `process` by itself.
+ * to `open`. It never prints, exits, aborts, changes directory, locale or signal handling.
  *
- * A RECORD is one thing on its way (a document, a question); the host keeps it: its id, its parent, its cancel flag,
- * its counters. A BUFFER is the table of fields of one record at one place. Fields are named in the INI file and
- * typed; the memory behind them is shared and counted by the host, so a copied table costs no copy of text.
+ * A RECORD is one thing on its way (a document, a question); the host keeps it: its id, its parent, its priority, its
+ * cancel flag, its counters. A BUFFER is the table of fields of one record at one place. Fields are named in the INI
+ * file and typed; the memory behind them is shared and counted by the host, so a copied table costs no copy of text.
+ * Branches of a tee never meet again, so a record comes to a stage at most once.
  *
  * Tags. Each function says [who; when]. who: `host` (called by the host), `stage` (any thread that runs a function
- * of this instance), `any` (any thread at all). when: `open` (during open), `running` (from start to close), or
- * `always`. Every pointer argument is non-null unless its line says otherwise. Strings returned live as long as
- * their line says.
+ * of this instance; of a source without poll its own threads too), `any` (any thread at all). when: `open` (during open), `start`, `poll`, `process` (while that
+ * runs), `running` (from start to close), or `always`. Every pointer argument is non-null unless its line says
+ * otherwise. Strings returned live as long as their line says.
  *
  * Layout rules: fixed-width types, no enum-typed members, no bitfields, structs only grow at the end. The header
  * parses as C11, C17 and C++17.
@@ -61,15 +62,17 @@ typedef struct jv_err {
     char text[496];     /* UTF-8, ends with NUL, one line, no stage name and no full stop: the host adds where */
 } jv_err;
 
-/* Verdicts of `process` and `poll`; functions of the host answer JV_OK (or a count >= 0) or one of the negative
- * ones. */
+/* Verdicts of `process` and `poll`; functions of the host answer JV_OK (or a count >= 0) or one of the negative ones.
+ * END: from `process` as JV_OK, and this record was the last one the stage wants: the host drops what still comes to
+ * it, and stops a source whose records nobody wants any more; not of a JV_SPLIT stage. From `poll`: nothing more will
+ * come. From `emit` in a source: nothing more is wanted. */
 #define JV_OK 0           /* this record goes to port 0; in a sink: delivered. 1..30: to that port */
 #define JV_MAX_PORTS 31   /* numbered 0..30 */
-#define JV_DONE 100       /* process: the children emitted, one at least, stand for it (JV_SPLIT) */
+#define JV_DONE 100       /* process of a JV_SPLIT stage, its only good verdict: the children stand for the record */
 #define JV_DROP 101       /* process: left out on purpose, err->reason says why (see jv_drop) */
-#define JV_END 102        /* poll: nothing more will come. emit in a source: nothing more is wanted */
-#define JV_BAD (-1)       /* this record is at fault: it is rejected, the run goes on */
-#define JV_RETRY (-2)     /* may work later: called again with the same buffer, then rejected */
+#define JV_END 102        /* process: the last one wanted; poll, emit: see above */
+#define JV_BAD (-1)       /* this record is at fault: it is rejected (to the port `rejected` or the dead letters) */
+#define JV_RETRY (-2)     /* may work later: called again with the same buffer after a while, in the end rejected */
 #define JV_FATAL (-3)     /* the stage cannot go on (a full disk, a lost device): the run ends with status 1 */
 #define JV_CANCELLED (-4) /* the record was cancelled while it was worked on */
 #define JV_FULL (-5)      /* begin: the source's window is full */
@@ -82,15 +85,20 @@ typedef struct jv_err {
 #define JV_JSON 3  /* one valid JSON value, UTF-8 */
 #define JV_I64 4
 #define JV_F64 5
+#define JV_I32S 6 /* int32_t[], in the order of bytes of the machine; aligned to 4 */
+#define JV_F32S 7 /* float[], likewise */
 
 /* ---- what a plugin declares: constant tables that the host reads and nobody executes ----
  *
  * Tables end with an empty row, {0}: without it whoever walks them runs into what stands behind. */
 
 #define JV_IN 1u       /* field: read by this stage; must be there at load */
-#define JV_OUT 2u      /* field: set by this stage on what it passes on */
+#define JV_OUT 2u      /* field: set by this stage on what it passes on; left alone, it stays what it was */
 #define JV_OPTIONAL 4u /* field: may be missing (reads as absent); port: need not be read */
 #define JV_MEASURED 8u /* field, counter: depends on time or load, so it differs from run to run */
+
+#define JV_PER_RECORD 1u /* option: a record may set it for itself (see `params`); not for a REF or a path */
+#define JV_NEUTRAL 2u    /* option: no result depends on it (a number of threads, a path of a log) */
 
 /* A field this stage reads or sets. Functions of the host take its number in this array, the row. `name` is also a key
  * in the INI that renames the field: `in = question`. The array ends with a null name. */
@@ -102,8 +110,11 @@ typedef struct jv_field {
     const char *help;
 } jv_field;
 
-/* An output. A stage without ports is a sink. Read as `from = STAGE` (port 0) or `from = STAGE.PORT`. Ends with a
- * null name. */
+/* An output. A stage without ports is a sink. Read as `from = STAGE` (port 0) or `from = STAGE.PORT`. A name of the
+ * form "to.*" stands for one port for each key of the MAP option `to`, in the order of the file, named as the key and
+ * numbered where it stands. At most 31 in all.
+ * Besides, every stage has a port `rejected`, which need not be read: the records it rejects, as they came, with a
+ * field `error` (utf8). Ends with a null name. */
 typedef struct jv_port {
     const char *name;
     const char *help;
@@ -111,8 +122,9 @@ typedef struct jv_port {
     uint32_t reserved;
 } jv_port;
 
-/* A sum kept per stage and per record, shown at the end of a run and readable like a field (i64) by the stages that
- * follow, so its name must not be that of a field; a child begins at 0. Ends with a null name. */
+/* A sum kept per stage, per record and per root, shown at the end of a run and readable like a field (i64) by the
+ * stages that follow, so its name must not be that of a field. A child begins at 0; where children are merged, theirs
+ * are added to their parent's. Ends with a null name. */
 typedef struct jv_counter {
     const char *name;
     const char *unit; /* token, character, byte, ...: singular */
@@ -134,11 +146,16 @@ typedef struct jv_service {
 #define JV_OPT_CHOICE 4 /* int32_t: the index of one of the words in the range */
 #define JV_OPT_LIST 5   /* jv_list */
 #define JV_OPT_REF 6    /* jv_ref */
+#define JV_OPT_MAP 7    /* jv_map */
 
 typedef struct jv_list { /* a, b, c: or one a line */
     const jv_str *v;     /* each ends with NUL; valid until close */
     size_t n;
 } jv_list;
+
+typedef struct jv_map { /* NAME.KEY = value, in the order of the file; key.n == val.n */
+    jv_list key, val;
+} jv_map;
 
 typedef struct jv_ref { /* another section; its context is open when this stage's open runs, started when start runs */
     const void *api;    /* the service's table; null only where the option has the default "" and the INI names none */
@@ -158,12 +175,13 @@ typedef struct jv_ref { /* another section; its context is open when this stage'
  *           the command line
  *   CHOICE  "no|yes", "replace|append|refuse"
  *   LIST    as TEXT, for each item
+ *   MAP     as TEXT, for each value; keys are letters, digits, _ and -. `def` null: one key at least; "": none need be
  *   REF     the id of the service wanted
  * Ends with a null name. */
 typedef struct jv_opt {
     const char *name;
     int32_t type;
-    uint32_t flags;  /* 0 */
+    uint32_t flags;  /* JV_PER_RECORD, JV_NEUTRAL */
     uint32_t offset; /* of the member in the context */
     uint32_t reserved;
     const char *def;
@@ -173,21 +191,24 @@ typedef struct jv_opt {
 
 /* ---- what the host offers ---- */
 
+#define JV_LIVE 1  /* somebody waits for it: goes first wherever records wait */
+#define JV_BATCH 2 /* fills what is left */
+
 /* Where a root record comes from; given to `begin`. */
 typedef struct jv_origin {
     uint32_t struct_size; /* sizeof(jv_origin) */
-    uint32_t reserved;
+    int32_t priority; /* 0: as the section says (`priority`, else batch). A source without poll may say JV_LIVE or JV_BATCH */
     /* Its id: the position in the source, the same at every run (a file name, a byte offset), never a count of what was
      * done; UTF-8, 1 to 4096 bytes; unique within the source, which the host does not check. Copied. */
     jv_str position;
-    void *user; /* handed to `done`; not touched by the host */
+    void *user; /* for `done` and `user`; not touched by the host; lives until `done` */
 } jv_origin;
 
 /* One thing a stage may read at its place in the graph: `id`, a field set upstream, or a counter declared upstream. */
 typedef struct jv_column {
     const char *name; /* valid until close */
     int32_t type;     /* JV_UTF8, ... (a counter: JV_I64) */
-    uint32_t flags;   /* JV_MEASURED */
+    uint32_t flags;   /* JV_MEASURED; JV_OPTIONAL: it does not come by every way that leads here, so bind it so */
 } jv_column;
 
 #define JV_LOG_INFO 0
@@ -219,21 +240,26 @@ struct jv_host {
 
     /* -- fields of a buffer: rows are those declared, then those bound by `field` -- */
 
-    /* [stage; running] The bytes of a UTF8, BYTES or JSON field; {0, 0} when absent (a row that is none reads so
+    /* [stage; running] The bytes of any field but I64 and F64 (of I32S, F32S: n / 4 numbers); {0, 0} when absent (a row that is none reads so
      * too), p non-null when it is there but empty. Valid until the field is set again or the buffer is given away. */
     jv_str (*get)(const jv_host *h, const jv_buf *b, int32_t row);
     /* [stage; running] The number, or `absent`. A counter reads as this record's own sum. */
     int64_t (*get_i64)(const jv_host *h, const jv_buf *b, int32_t row, int64_t absent);
     double (*get_f64)(const jv_host *h, const jv_buf *b, int32_t row, double absent);
 
-    /* [stage; running] Sets a field to n fresh bytes, to be filled before the buffer is passed on; a NUL stands
-     * after them. Null and err (FATAL: no memory) on failure. What `get` gave of the same field before stays
-     * readable until `process` returns. */
+    /* [stage; running] Sets a field to n fresh bytes (of I32S and F32S: n is a multiple of 4), to be filled before the
+     * buffer is passed on; a NUL stands after them; aligned to 16. Null and err (FATAL: no memory) on failure. What
+     * `get` gave of the same field before stays readable until `process` returns. */
     char *(*put)(const jv_host *h, jv_buf *b, int32_t row, size_t n, jv_err *err);
     /* [stage; running] Sets a field to n bytes at `at` of another buffer's (or this one's) field, without copying them.
-     * `at + n` must lie within it, and a cut must not fall inside a character when the row is UTF8. JV_OK or < 0. */
+     * `at + n` must lie within it, and a cut must not fall inside a character when the row is UTF8, or a number.
+     * JV_OK or < 0. */
     int32_t (*view)(const jv_host *h, jv_buf *b, int32_t row, const jv_buf *of, int32_t of_row, size_t at, size_t n,
         jv_err *err);
+    /* [stage; running] The bytes of a field that this stage declares both IN and OUT under one name, to be changed in
+     * place; as many as `get` of the IN row says. The first time it copies them, so that others who share them keep
+     * theirs and the record can be put back. `row` is the OUT row. Null: err has JV_BAD (absent) or JV_FATAL. */
+    char *(*writable)(const jv_host *h, jv_buf *b, int32_t row, jv_err *err);
     void (*put_i64)(const jv_host *h, jv_buf *b, int32_t row, int64_t v);
     void (*put_f64)(const jv_host *h, jv_buf *b, int32_t row, double v);
 
@@ -244,38 +270,57 @@ struct jv_host {
     /* -- records -- */
 
     /* [stage; running] The record's id: the position in its source, for a child followed by /N, counted
-     * from 0 in each branch of a tee. Valid while the buffer is held. */
+     * from 0 by each stage that splits. Valid while the buffer is held. */
     jv_str (*id)(const jv_host *h, const jv_buf *b);
-    /* [stage; running] 1 for a snapshot of an unfinished record (only stages with JV_PARTIALS see any), else 0. */
+    /* [stage; running] 1 for a snapshot of an unfinished record (only stages with JV_PARTIALS see any), else 0. Snapshots
+     * of a record and its final come to a stage one after the other, never two at once, also with JV_PARALLEL. Each holds
+     * all that the one before held, unless the record was tried again or took the port `rejected` meanwhile. */
     int32_t (*is_partial)(const jv_host *h, const jv_buf *b);
 
-    /* [any; running, sources only] Admits a root record and returns its buffer, without fields, owned by the caller
-     * until `emit`. Null: err has JV_FULL (the window is full: the record may come later), JV_STOPPED, JV_BAD (a
-     * position that is empty, too long or no UTF-8) or JV_FATAL. Within `poll` at least one can be begun each time. */
+    /* [stage; running] JV_LIVE or JV_BATCH: of the record's root. */
+    int32_t (*priority)(const jv_host *h, const jv_buf *b);
+    /* [stage; running] What the source gave as jv_origin.user, or null when the record comes from another source than
+     * the one `source` refers to. Of a snapshot and of children too. Alive until `done`, which waits for this buffer. */
+    void *(*user)(const jv_host *h, const jv_buf *b, const jv_ref *source);
+
+    /* [a source; poll, or any thread from start to stop where it has no poll] Admits a root record and returns its
+     * buffer, without fields, owned by the caller until `emit` or `reject`. Null: err has JV_FULL (the window is full:
+     * the record may come later), JV_STOPPED, JV_BAD (a position that is empty, too long or no UTF-8) or JV_FATAL.
+     * Within `poll` at least one can be begun each time. Never blocks and never calls `done`. */
     jv_buf *(*begin)(const jv_host *h, const jv_origin *origin, jv_err *err);
-    /* [stage; process] A child of the record in `parent`: numbered from 0, it begins with the same fields. Owned by
-     * the caller until `emit`. Null: err has JV_FATAL (no memory). */
+    /* [stage; process, JV_SPLIT only] A child of the record in `parent`, the buffer process was given: numbered from 0,
+     * it begins with the same fields, without counts, and stands in the order right after the children before it.
+     * Owned by the caller until `emit`. Null: err has JV_FATAL (no memory). */
     jv_buf *(*fork)(const jv_host *h, const jv_buf *parent, jv_err *err);
-    /* [stage; running] Gives a begun or forked buffer away, to a port; the buffer is gone also when it fails. In a
-     * source: JV_OK, or JV_END (the run is being stopped); of a record cancelled meanwhile nothing is said here. In a
-     * stage that splits: JV_OK, or JV_CANCELLED (the record, or the run). In both JV_FATAL. Other than JV_OK: the
-     * caller stops making more and answers so. A begun or forked buffer that was not emitted when `poll` or `process`
-     * returns is lost through the plugin's fault, which ends the run. */
+    /* [as begin, or as fork] Gives a begun or forked buffer away, to a port; the buffer is gone also when it fails. In a
+     * source: JV_OK, or JV_END (nothing more is wanted: the run is being stopped, or all that read it have ended; the
+     * record goes its way all the same), or JV_FATAL (and the record is settled as cancelled); of a record cancelled
+     * meanwhile nothing is said here; it does not block where the source has no poll. In a stage that splits: JV_OK,
+     * JV_CANCELLED (the record, or the run) or JV_FATAL. Other than JV_OK: the caller stops making more and answers so.
+     * A buffer that was made and not emitted when `poll` or `process` returns is lost through the plugin's fault, which
+     * ends the run. */
     int32_t (*emit)(const jv_host *h, jv_buf *b, int32_t port, jv_err *err);
 
-    /* [any; while process runs] Appends n bytes to what `partial` has built so far of a field (the first takes the
-     * place of what was there) and lets a snapshot of the buffer travel on to port 0.
+    /* [stage; process of JV_MERGE] How many children the record was split into; may be 0. After JV_RETRY the same. */
+    uint32_t (*children)(const jv_host *h, const jv_buf *b);
+    /* [stage; process of JV_MERGE] Child i as it came here, read with this stage's JV_IN rows; the host's, valid until
+     * process returns. Null: it did not come, and err says why: JV_DROP (err->reason), JV_BAD, JV_CANCELLED, or JV_DONE
+     * for one that took a way which does not lead here. */
+    const jv_buf *(*child)(const jv_host *h, const jv_buf *b, uint32_t i, jv_err *err);
+
+    /* [any; process] Appends n bytes to what `partial` has built so far of a UTF8, BYTES or JSON field (the first takes the
+     * place of what was there) and lets a snapshot of the buffer, the one process was given, travel on to port 0.
      * Snapshots may be replaced by newer ones or dropped; each holds all so far. UTF8 rows: whole characters only.
-     * May be called by a service's callback while `process` waits for it. JV_OK or < 0. The field so built stays
-     * in the buffer. */
+     * May be called by a service's callback while `process` waits for it; stages that share its thread then run in the
+     * caller's. JV_OK or < 0. The field so built stays in the buffer. Not in a stage that splits. */
     int32_t (*partial)(const jv_host *h, jv_buf *b, int32_t row, const char *more, size_t n, jv_err *err);
 
     /* [stage; running] A handle for `cancel`; valid for ever, and harmless once the record is settled. */
     uint64_t (*record)(const jv_host *h, const jv_buf *b);
-    /* [any; running, sources only] Cancels a root record of this source and all that came of it. Returns at once. */
+    /* [any; running, sources only] Cancels a root record of this source and all that came of it. Returns at once and never
+     * calls `done`; the host settles them at their next step. */
     void (*cancel)(const jv_host *h, uint64_t record);
-    /* [any; while process runs] 1 once the record, or the whole run, is cancelled: then process answers JV_CANCELLED
-     * soon. */
+    /* [any; process] 1 once the record, or the whole run, is cancelled: then process answers JV_CANCELLED soon. */
     int32_t (*cancelled)(const jv_host *h, const jv_buf *b);
 
     /* [stage; running] Waits until fd has one of `events` (as in poll(2)) or ms milliseconds have passed (< 0: no
@@ -283,33 +328,71 @@ struct jv_host {
      * (the stage then answers JV_CANCELLED). fd -1: only waits. */
     int32_t (*wait)(const jv_host *h, int32_t fd, int32_t events, int64_t ms);
 
-    /* [any; while process or poll runs] Adds n to a counter (its number in the stage's array), for this stage and this
-     * record as it travels on from here. Counts also when the record is rejected later. */
+    /* [any; process, poll, or with a buffer just begun] Adds n to a counter (its number in the stage's array), for this
+     * stage, for this record as it travels on from here, and for its root. Counts also when the record is rejected
+     * later; not on a snapshot. */
     void (*count)(const jv_host *h, jv_buf *b, int32_t counter, int64_t n);
 
-    /* [stage; running, sources only] Gives a begun buffer away as rejected, for what `why` says (a file that cannot
-     * be read): it is counted and goes where rejected records go, with the fields it has; the run goes on. JV_OK, or
-     * JV_CANCELLED (the run has ended): the caller stops making more. */
+    /* [stage; running] The sum so far of a counter, by its name, over the record's root and all that came of it; of all
+     * stages. `absent` where no stage of the pipeline counts so. */
+    int64_t (*tally)(const jv_host *h, const jv_buf *b, const char *counter, int64_t absent);
+
+    /* [as begin] Gives a begun buffer away as rejected, for what `why` says (a file that cannot be read): it is
+     * counted and goes where rejected records go, with the fields it has; the run goes on. JV_OK, or JV_CANCELLED (the
+     * run has ended): the caller stops making more. */
     int32_t (*reject)(const jv_host *h, jv_buf *b, const jv_err *why, jv_err *err);
+
+    /* [stage; process] The options as this record wants them. `into`, a struct of the context's type, gets the options
+     * of the section, and over them what the record's field `params` says, where it has one: a flat JSON object whose
+     * keys are names of options with JV_PER_RECORD, whose values are parsed and checked as in the INI file (true and
+     * false stand for yes and no, an array for a LIST, an object for a MAP). All other members become zero. What it
+     * points to is valid until process returns. JV_OK; JV_BAD: params is no such object, or a key in it is not an
+     * option that some stage of this pipeline takes per record, or its value is wrong; JV_FATAL. */
+    int32_t (*params)(const jv_host *h, const jv_buf *b, void *into, jv_err *err);
+
+    /* [stage; open, start] How many threads to compute with: takes `want` (0: as many as there are) out of the
+     * pipeline's budget, `[pipeline] threads`, by default the cores this process may use, which then only bounds 0. Answers what was granted:
+     * at least 1, at most `want` unless that is 0. Given back at close. */
+    int32_t (*lease)(const jv_host *h, int32_t want);
+
+    /* [any; running] The pipeline as it stands now: its graph and live counters, one JSON object, handed to `write` in
+     * pieces. JV_OK or < 0. */
+    int32_t (*stats)(const jv_host *h, void (*write)(void *arg, const char *text, size_t n), void *arg, jv_err *err);
+
+    /* [a source without poll; its own threads] The source cannot go on: the run ends, as if poll had answered JV_FATAL. */
+    void (*fail)(const jv_host *h, const jv_err *why);
 };
 
 /* ---- a stage ---- */
 
 #define JV_PARALLEL 1u /* process may run in several threads at once, for different buffers */
 #define JV_ORDERED 2u  /* wants records in source order, children in their parent's place */
-#define JV_PARTIALS 4u /* wants snapshots too (see is_partial); its verdict on one is ignored */
-#define JV_SPLIT 8u    /* forks children; without it fork fails and DONE is no verdict */
+#define JV_PARTIALS                                                                                                    \
+    4u              /* wants snapshots too (see is_partial): one goes on to the port its verdict names, else vanishes */
+#define JV_SPLIT 8u /* forks children; without it fork fails and DONE is no verdict */
 #define JV_ENDLESS 16u /* a source without an end of its own: stopping it is a success */
+#define JV_MERGE 32u   /* the other end of the nearest JV_SPLIT above, see below */
+#define JV_RESULT 64u  /* what it makes is dear and worth keeping */
+
+/* A merge gets the record that was split, once, when none of its children is still coming. Its JV_IN rows are fields of
+ * the children, read by `child`; of the record itself such a row reads what it had when it came to the split. What the
+ * merge sets it sets on the record, which has the fields it came to the split with; the counts of the children that
+ * came are added to its own. Children end here. */
+
+#define JV_PER_CORE UINT32_MAX /* threads: as many as the pipeline has compute threads */
 
 /* The functions all get the instance's context: `ctx_size` zeroed bytes with the options filled in. Those a stage
- * does not need are null. A source has `poll`; a filter has `process` and ports; a sink has `process` and no ports;
- * a resource has neither and offers services. */
+ * does not need are null. A source has ports and no `process`: it has `poll`, or it begins records from threads of its
+ * own, from `start` until `stop` has returned (then JV_ENDLESS and `stop` are required). A filter has `process` and
+ * ports; a sink has `process` and no ports; a resource has neither and offers services. A source may offer services
+ * too, for the sinks that answer it. */
 typedef struct jv_stage {
     const char *name;  /* the stage's name, equal to the plugin's where a file holds one stage */
     const char *brief; /* one line */
     uint32_t flags;
     uint32_t ctx_size;
-    uint32_t threads; /* how many calls of process at once by default; above 1 only with JV_PARALLEL. 0: 1 */
+    uint32_t threads; /* how many calls of process at once by default, 1..1024 or JV_PER_CORE; 0: 1. Above 1 only with
+                         JV_PARALLEL */
     uint32_t reserved;
     const jv_field *fields;     /* may be null */
     const jv_port *ports;       /* null: a sink or a resource */
@@ -327,18 +410,23 @@ typedef struct jv_stage {
      * begin, wait, emit or reject answered other than JV_OK (after JV_FULL it is called again when there is room);
      * JV_FATAL. It blocks only in `wait`. */
     int32_t (*poll)(void *ctx, jv_err *err);
-    /* [host; one thread, or as many as `threads` with JV_PARALLEL] The verdict on one record. The buffer stays the
-     * host's: a stage changes its fields in place and says where it goes. After JV_RETRY it must be as it came,
-     * nothing emitted (what `partial` built is taken away by the host). */
+    /* [host; one thread at a time, or as many as `threads` with JV_PARALLEL] The verdict on one record; not before every
+     * start has returned. The buffer stays the host's: a stage changes its fields in place and says where it goes. It may
+     * block; cancelling is then heard by `wait` or `cancelled`. After JV_RETRY nothing may have been emitted. */
     int32_t (*process)(void *ctx, jv_buf *b, jv_err *err);
-    /* [host; one thread] After the last process, also when the run has failed, unless at start. A sink writes what it
-     * holds. */
+    /* [host; one thread] After the last process, of a source after the last `done`; also when the run has failed, unless at
+     * start. A sink writes what it holds. */
     int32_t (*flush)(void *ctx, jv_err *err);
-    /* [host; any thread] A source admits no more. It may be in poll, which returns soon. */
+    /* [host; any thread] A source admits no more. It may be in poll, which returns soon. A source without poll has no thread
+     * in `begin` and has given away all it began when this returns: it may wait for its threads here, and none of them
+     * makes this call. Once; never within a function of the source's. */
     void (*stop)(void *ctx);
-    /* [host; any thread] Once for each root record of this source: it and all its children are settled. status:
-     * JV_OK, JV_DROP, or the worst of JV_BAD, JV_FATAL, JV_CANCELLED, and then err says why. */
-    void (*done)(void *ctx, void *user, int32_t status, const jv_err *err);
+    /* [host; any thread] Once for each root record of this source: it and all its children are settled. status: JV_OK
+     * (something of it was delivered and nothing went wrong), JV_DROP (nothing was delivered, err->reason says why), or
+     * the worst of JV_FATAL, JV_BAD, JV_CANCELLED, and then err says why. `root` has no fields any more; id, tally,
+     * priority and record may be asked of it. Must not block. Several roots may be settled at once, and one as early as
+     * within its own emit or reject: who calls those holds no lock that `done` takes, and leaves `user` alone after. */
+    void (*done)(void *ctx, void *user, const jv_buf *root, int32_t status, const jv_err *err);
     /* [host] Takes whatever state it finds, half-open too; called once after open, whatever open said. */
     void (*close)(void *ctx);
 } jv_stage;
@@ -378,14 +466,15 @@ JV_EXTERN const jv_plugin jv_plugin_desc;
         sizeof(stages_) / sizeof *(stages_), name_, version_, license_, stages_}
 
 /* One row of options: JV_OPT(struct upper, min, "0", "0..", "drop shorter texts"). A member of another type than the
- * six above does not compile. */
+ * seven above does not compile. JV_OPTF has flags before the default. */
 #ifndef __cplusplus
 #define JV_OPT_TYPE(T, member)                                                                                         \
     _Generic(&((T *)0)->member, int64_t *: JV_OPT_I64, double *: JV_OPT_F64, const char **: JV_OPT_TEXT,               \
-        int32_t *: JV_OPT_CHOICE, jv_list *: JV_OPT_LIST, jv_ref *: JV_OPT_REF)
-#define JV_OPT(T, member, def, range, help)                                                                            \
-    {#member, JV_OPT_TYPE(T, member), 0, (uint32_t)offsetof(T, member), 0, def, range, help}
+        int32_t *: JV_OPT_CHOICE, jv_list *: JV_OPT_LIST, jv_ref *: JV_OPT_REF, jv_map *: JV_OPT_MAP)
 #endif
+#define JV_OPTF(T, member, flags, def, range, help)                                                                    \
+    {#member, JV_OPT_TYPE(T, member), flags, (uint32_t)offsetof(T, member), 0, def, range, help}
+#define JV_OPT(T, member, def, range, help) JV_OPTF(T, member, 0, def, range, help)
 
 /* clang-format on */
 
@@ -423,8 +512,8 @@ static constexpr int32_t jv_opt_type(const char **) { return JV_OPT_TEXT; }
 static constexpr int32_t jv_opt_type(int32_t *) { return JV_OPT_CHOICE; }
 static constexpr int32_t jv_opt_type(jv_list *) { return JV_OPT_LIST; }
 static constexpr int32_t jv_opt_type(jv_ref *) { return JV_OPT_REF; }
-#define JV_OPT(T, member, def, range, help)                                                                            \
-    {#member, jv_opt_type(decltype(&((T *)0)->member)(nullptr)), 0, (uint32_t)offsetof(T, member), 0, def, range, help}
+static constexpr int32_t jv_opt_type(jv_map *) { return JV_OPT_MAP; }
+#define JV_OPT_TYPE(T, member) jv_opt_type(decltype(&((T *)0)->member)(nullptr))
 #endif
 /* clang-format on */
 
