@@ -7,6 +7,11 @@
 
 #include "util.h"
 
+#define JVC_NAME_MOST 49u /* bytes of a key or section: inih keeps 50, NUL included */
+#define JVC_VALUE_MOST (1u << 20)
+#define JVC_PROBLEMS_KEPT 1000
+#define JVC_PROBLEMS_SHOWN 100
+
 struct jvc_where {
     const char *file; /* as the user named it; null: the command line */
     int line;
@@ -39,23 +44,32 @@ struct jvc_section {
 
 struct jvc_conf {
     struct jvc_section *sections; /* in the order of the file */
-    size_t n;
+    size_t n, n_entries;          /* sections; keys in all of them */
     struct jvc_problem {
         struct jvc_where where;
         char *text;
     } * problems;
-    size_t n_problems;
-    void **owned; /* everything that entries point to, freed together */
+    size_t n_problems; /* those found; the first JVC_PROBLEMS_KEPT are kept */
+    void **owned;      /* everything that entries point to, freed together */
     size_t n_owned;
-    size_t expanded; /* bytes of all values, bounded */
+    struct jvc_arena mem; /* what options point to */
+    size_t expanded;      /* bytes of all values, bounded */
     int includes;
+    bool full; /* larger than any pipeline: the rest was not read */
 };
 
 /* Reads a file and n overrides ("section.key=value"). What is wrong stands in conf->problems. */
 void jvc_conf_read(struct jvc_conf *conf, const char *path, char *const *overrides, size_t n);
 void jvc_conf_free(struct jvc_conf *conf);
-/* The step of it that fills in every entry's value (expand.c). */
+/* The steps of it: a file (ini.c), `depth` includes deep; `from` is where it is asked for. */
+void jvc_ini_read(struct jvc_conf *conf, const char *path, int depth, struct jvc_where from);
+/* Every entry's value (expand.c). */
 void jvc_expand_all(struct jvc_conf *conf);
+/* A text in which ${...} stands for the environment alone, owned by conf; null: a problem was told. */
+char *jvc_expand_environment(struct jvc_conf *conf, const char *key, const char *raw, struct jvc_where where);
+
+struct jvc_entry *jvc_conf_add(struct jvc_conf *conf, struct jvc_section *s, struct jvc_entry e);
+struct jvc_section *jvc_conf_add_section(struct jvc_conf *conf, const char *name, struct jvc_where where);
 
 struct jvc_section *jvc_conf_section(struct jvc_conf *conf, const char *name);
 struct jvc_entry *jvc_section_entry(struct jvc_section *s, const char *name);

@@ -3,9 +3,11 @@
  * allow fewer by a quota of CPU time per period (https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max; version
  * 1: cpu.cfs_quota_us and cpu.cfs_period_us). A part of a core counts as one.
  */
-#include "plain.h"
+#include "cores.h"
 
 #include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,11 +78,11 @@ static int64_t quota_cores(int64_t most)
     return most;
 }
 
-int64_t plain_cores(void)
+int64_t jvc_cores(void)
 {
     cpu_set_t set;
     int64_t n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    if (n > MAX_CORES) n = MAX_CORES;
+    if (n > JVC_MAX_CORES) n = JVC_MAX_CORES;
     if (n < 1) n = 1;
     return quota_cores(n);
 }

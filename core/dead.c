@@ -26,7 +26,7 @@ struct jvc_dead {
     FILE *file;
     long size;
     struct row *rows;
-    size_t n;
+    size_t n, cap;
     bool unordered; /* a row came before one that belongs in front of it */
 };
 
@@ -41,14 +41,50 @@ static int by_source_order(const void *a, const void *b)
     return x->at < y->at ? -1 : 1;
 }
 
-static struct row place_of(const struct jvc_pipeline *pl, const struct jvc_node *n)
+/* False: no memory. */
+static bool place_of(const struct jvc_node *n, struct row *r)
 {
-    struct row r = {.sequence = n->root->sequence};
-    while (r.source < pl->n && pl->stages[r.source] != n->source) r.source++;
-    for (const struct jvc_node *p = n; p->parent; p = p->parent) r.depth++;
-    r.path = jvc_alloc(r.depth * sizeof *r.path);
-    for (uint32_t i = r.depth; i > 0; n = n->parent) r.path[--i] = n->index;
-    return r;
+    *r = (struct row){.sequence = n->root->sequence, .source = n->source->at};
+    for (const struct jvc_node *p = n; p->parent; p = p->parent) r->depth++;
+    r->path = malloc((r->depth + 1) * sizeof *r->path);
+    for (uint32_t i = r->depth; r->path && i > 0; n = n->parent) r->path[--i] = n->index;
+    return r->path;
+}
+
+/* Remembers where a row stands; false: no memory. */
+static bool remember(struct jvc_dead *d, const struct jvc_node *n, size_t size)
+{
+    struct row r;
+    if (d->n == d->cap) {
+        struct row *rows = realloc(d->rows, (2 * d->cap + 16) * sizeof *rows);
+        if (!rows) return false;
+        d->rows = rows;
+        d->cap = 2 * d->cap + 16;
+    }
+    if (!place_of(n, &r)) return false;
+    r.at = d->size;
+    r.n = (long)size;
+    d->size += r.n;
+    if (d->n && by_source_order(&d->rows[d->n - 1], &r) > 0) d->unordered = true;
+    d->rows[d->n++] = r;
+    return true;
+}
+
+static void write_numbers(FILE *f, int32_t type, const struct jvc_value *v)
+{
+    fputc('[', f);
+    for (size_t i = 0; i + 4 <= v->n; i += 4) {
+        int32_t whole;
+        float part;
+        memcpy(&whole, v->u.p + i, 4);
+        memcpy(&part, v->u.p + i, 4);
+        fputs(i ? ", " : "", f);
+        if (type == JV_I32S)
+            fprintf(f, "%d", whole);
+        else
+            jvc_json_double(f, (double)part);
+    }
+    fputc(']', f);
 }
 
 /* A value by its type; bytes that are no UTF-8 as {"base64": ...}. */
@@ -58,6 +94,8 @@ static void write_value(FILE *f, int32_t type, const struct jvc_value *v)
         fprintf(f, "%lld", (long long)v->u.i);
     else if (type == JV_F64)
         jvc_json_double(f, v->u.f);
+    else if (type == JV_I32S || type == JV_F32S)
+        write_numbers(f, type, v);
     else if (jvc_utf8_valid(v->u.p, v->n, NULL))
         jvc_json_string(f, v->u.p, v->n);
     else {
@@ -69,7 +107,7 @@ static void write_value(FILE *f, int32_t type, const struct jvc_value *v)
 
 static void write_input(FILE *f, const struct jvc_stage *s, const jv_buf *b)
 {
-    const struct jvc_columns *c = s->kind == JVC_SOURCE ? &s->out : &s->in;
+    const struct jvc_columns *c = jvc_stage_input(s);
     const char *comma = "";
     fputs(", \"input\": {", f);
     for (uint32_t i = 0; i < c->n; i++) {
@@ -95,9 +133,7 @@ static char *row_text(const struct jvc_stage *s, const jv_buf *b, const jv_err *
     fputs(", \"stage\": ", f);
     jvc_json_string(f, s->sec->name, strlen(s->sec->name));
     fputs(", \"place\": ", f);
-    char *where = jvc_format("%s:%d", s->sec->where.file ? s->sec->where.file : "command line", s->sec->where.line);
-    jvc_json_string(f, where, strlen(where));
-    free(where);
+    jvc_json_string(f, s->place, strlen(s->place));
     fputs(", \"error\": ", f);
     size_t n = strnlen(why->text, sizeof why->text - 1), bad;
     jvc_json_string(f, why->text, jvc_utf8_valid(why->text, n, &bad) ? n : bad);
@@ -149,19 +185,14 @@ bool jvc_dead_write(struct jvc_pipeline *pl, const struct jvc_stage *s, const jv
     size_t n;
     char *text = row_text(s, b, why, &n);
     pthread_mutex_lock(&d->lock);
+    errno = text ? 0 : ENOMEM;
     if (text && !d->file) d->file = fopen(pl->dead_path, "w+e");
     bool ok = text && d->file && fwrite(text, 1, n, d->file) == n && !fflush(d->file);
-    if (ok) {
-        struct row r = place_of(pl, b->node);
-        r.at = d->size;
-        r.n = (long)n;
-        d->size += r.n;
-        d->rows = jvc_room(d->rows, d->n, sizeof *d->rows);
-        if (d->n && by_source_order(&d->rows[d->n - 1], &r) > 0) d->unordered = true;
-        d->rows[d->n++] = r;
-    } else {
-        failed(pl, err);
+    if (ok && !remember(d, b->node, n)) {
+        errno = ENOMEM;
+        ok = false;
     }
+    if (!ok) failed(pl, err);
     pthread_mutex_unlock(&d->lock);
     free(text);
     return ok;
@@ -171,8 +202,8 @@ bool jvc_dead_write(struct jvc_pipeline *pl, const struct jvc_stage *s, const jv
 static bool rewrite(struct jvc_pipeline *pl, jv_err *err)
 {
     struct jvc_dead *d = pl->dead;
-    char *path = jvc_format("%s.sorting", pl->dead_path);
-    FILE *out = fopen(path, "we");
+    char *path = NULL;
+    FILE *out = asprintf(&path, "%s.sorting", pl->dead_path) < 0 ? NULL : fopen(path, "we");
     bool ok = out != NULL;
     qsort(d->rows, d->n, sizeof *d->rows, by_source_order);
     for (size_t i = 0; ok && i < d->n; i++) {
@@ -185,7 +216,7 @@ static bool rewrite(struct jvc_pipeline *pl, jv_err *err)
     if (out && fclose(out)) ok = false;
     if (!ok || rename(path, pl->dead_path)) {
         failed(pl, err);
-        unlink(path);
+        if (out) unlink(path);
         ok = false;
     }
     free(path);
@@ -210,5 +241,9 @@ bool jvc_dead_end(struct jvc_pipeline *pl, jv_err *err)
 
 uint64_t jvc_dead_count(const struct jvc_pipeline *pl)
 {
-    return pl->dead ? pl->dead->n : 0;
+    if (!pl->dead) return 0;
+    pthread_mutex_lock(&pl->dead->lock);
+    uint64_t n = pl->dead->n;
+    pthread_mutex_unlock(&pl->dead->lock);
+    return n;
 }

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_VALUE (1u << 20)
 #define MAX_ALL (64u << 20) /* all values together */
 #define MAX_DEPTH 16
 
@@ -22,6 +21,7 @@ struct expansion {
     struct jvc_conf *conf;
     struct jvc_entry *entry;
     const char *dir;
+    bool environment; /* nothing else stands for a reference */
     bool failed;
 };
 
@@ -37,8 +37,8 @@ static void fail(struct expansion *x, char *text)
 static void add(struct expansion *x, struct text *out, const char *s, size_t n)
 {
     if (x->failed) return;
-    if (n > MAX_VALUE - out->n) {
-        fail(x, jvc_format("longer than %u bytes when expanded", MAX_VALUE));
+    if (n > JVC_VALUE_MOST - out->n) {
+        fail(x, jvc_format("longer than %u bytes when expanded", JVC_VALUE_MOST));
         return;
     }
     out->p = jvc_grow(out->p, out->n + n + 1);
@@ -65,6 +65,10 @@ static void expand_text(struct expansion *x, struct text *out, const char *s, si
 static void from_file(struct expansion *x, struct text *out, char *name, int depth)
 {
     char *dot = strchr(name, '.');
+    if (x->environment) {
+        fail(x, jvc_format("${%s}: here only the environment is known", name));
+        return;
+    }
     *dot = 0;
     struct jvc_section *s = jvc_conf_section(x->conf, name);
     struct jvc_entry *e = s ? jvc_section_entry(s, dot + 1) : NULL;
@@ -94,6 +98,8 @@ static void expand_reference(struct expansion *x, struct text *out, const char *
     char *name = jvc_strndup(inner, n);
     if (!n || strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") != n || *name == '.') {
         fail(x, jvc_format("`${%.60s}` names nothing", name));
+    } else if (strchr(name, '.') && fallback) {
+        fail(x, jvc_format("`${%s:-`: only a name from the environment takes a default", name));
     } else if (strchr(name, '.')) {
         from_file(x, out, name, depth);
     } else {
@@ -144,8 +150,12 @@ static char *value_from_file(struct expansion *x, const char *path, const char *
 {
     jv_err err;
     size_t n;
+    if (!*path) {
+        fail(x, jvc_strdup("`@` names no file; `@@` stands for the character itself"));
+        return NULL;
+    }
     char *full = path[0] == '/' || !dir ? jvc_strdup(path) : jvc_format("%s/%s", dir, path);
-    char *text = jvc_read_file(full, MAX_VALUE, &n, &err);
+    char *text = jvc_read_file(full, JVC_VALUE_MOST, &n, &err);
     free(full);
     if (!text) {
         fail(x, jvc_strdup(err.text));
@@ -163,7 +173,7 @@ static char *value_from_file(struct expansion *x, const char *path, const char *
 
 static void expand_entry(struct jvc_conf *conf, struct jvc_entry *e, int depth)
 {
-    if (e->state != JVC_RAW) return;
+    if (e->state != JVC_RAW || conf->expanded > MAX_ALL) return;
     if (e->literal) {
         e->value = e->raw;
         e->state = JVC_DONE;
@@ -183,7 +193,7 @@ static void expand_entry(struct jvc_conf *conf, struct jvc_entry *e, int depth)
         out = (struct text){text, text ? strlen(text) : 0};
     }
     conf->expanded += out.n;
-    if (conf->expanded > MAX_ALL) fail(&x, jvc_format("all values together are longer than %u bytes", MAX_ALL));
+    if (conf->expanded > MAX_ALL) x.failed = true; /* told by jvc_expand_all */
     jvc_conf_own(conf, out.p);
     e->state = x.failed ? JVC_FAILED : JVC_DONE;
     if (x.failed) return;
@@ -194,5 +204,26 @@ static void expand_entry(struct jvc_conf *conf, struct jvc_entry *e, int depth)
 void jvc_expand_all(struct jvc_conf *conf)
 {
     for (size_t i = 0; i < conf->n; i++)
-        for (size_t k = 0; k < conf->sections[i].n; k++) expand_entry(conf, &conf->sections[i].entries[k], 0);
+        for (size_t k = 0; k < conf->sections[i].n; k++) {
+            struct jvc_entry *e = &conf->sections[i].entries[k];
+            if (conf->expanded > MAX_ALL) return;
+            expand_entry(conf, e, 0);
+            if (conf->expanded > MAX_ALL)
+                jvc_problem(conf, (struct jvc_where){e->where.file},
+                    "with [%s] %s (%s:%d) all values together are longer than %u bytes", conf->sections[i].name,
+                    e->name, e->where.file, e->where.line, MAX_ALL);
+        }
+}
+
+char *jvc_expand_environment(struct jvc_conf *conf, const char *key, const char *raw, struct jvc_where where)
+{
+    struct jvc_entry e = {.name = key, .where = where};
+    struct expansion x = {.conf = conf, .entry = &e, .environment = true};
+    struct text out = {0};
+    add(&x, &out, "", 0);
+    if (raw[0] == '@' && raw[1] != '@') fail(&x, jvc_strdup("a path from a file: here it stands itself"));
+    if (raw[0] == '@') raw++;
+    expand_text(&x, &out, raw, strlen(raw), 0);
+    jvc_conf_own(conf, out.p);
+    return x.failed ? NULL : out.p;
 }

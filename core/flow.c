@@ -1,105 +1,362 @@
-/* flow.c: one thread's way through the stages: calls, verdicts, and where a buffer goes next. */
+/* flow.c: calls of process, verdicts, and where a buffer goes next. */
 #include "pipeline.h"
 
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define LONGEST_PAUSE_MS 10000 /* between two tries */
+#define SNAPSHOTS_MOST 256     /* buffers in an inbox, beyond which a snapshot is not worth adding */
+
 _Thread_local struct jvc_call *jvc_current_call;
 
+/* ---- calls ---- */
+
+/* Not the whole struct: the error's text alone is half a kilobyte, and this runs once a batch. */
 void jvc_call_enter(struct jvc_call *c, struct jvc_stage *s)
 {
-    *c = (struct jvc_call){.outer = jvc_current_call, .stage = s};
+    c->outer = jvc_current_call;
+    c->stage = s;
+    c->b = NULL;
+    c->scratch = NULL;
+    c->late = NULL;
+    c->n_scratch = c->n_late = 0;
+    c->arena = (struct jvc_arena){0};
+    c->open = NULL;
+    c->nested_ns = 0;
+    memset(c->in, 0, sizeof c->in);
+    memset(c->out, 0, sizeof c->out);
+    c->err.code = 0;
+    c->err.reason = NULL;
+    c->err.text[0] = 0;
     jvc_current_call = c;
+}
+
+/* A buffer that was made and not given away is the plugin's fault. */
+static void lost_buffer(struct jvc_call *c)
+{
+    jv_buf *b = c->open;
+    jv_err err;
+    c->open = b->next;
+    b->next = b->prev = NULL;
+    b->open = false;
+    jv_fail(&err, JV_FATAL, "the plugin made this record and did not emit it");
+    if (!jvc_node_cancelled(b->node)) jvc_pipeline_fail(c->stage, b, &err);
+    jvc_drop_cancelled(c->stage, b, c->stage->kind == JVC_SOURCE ? &c->stage->after : &c->stage->kids);
+}
+
+void jvc_call_next(struct jvc_call *c)
+{
+    while (c->open) lost_buffer(c);
+    for (size_t i = 0; i < c->n_scratch; i++) free(c->scratch[i]);
+    for (size_t i = 0; i < c->n_late; i++) jvc_block_release(c->late[i]);
+    c->n_scratch = c->n_late = 0;
+    jvc_arena_free(&c->arena);
 }
 
 void jvc_call_leave(struct jvc_call *c)
 {
-    while (c->open) {
-        jv_buf *b = c->open;
-        jv_err err;
-        c->open = b->next;
-        b->next = b->prev = NULL;
-        b->open = false;
-        jv_fail(&err, JV_FATAL, "the plugin made this record and did not emit it");
-        if (!jvc_node_cancelled(b->node)) jvc_pipeline_fail(c->stage, b, &err);
-        jvc_drop_cancelled(c->stage, b);
-    }
-    for (size_t i = 0; i < c->n_scratch; i++) free(c->scratch[i]);
-    for (size_t i = 0; i < c->n_late; i++) jvc_block_release(c->late[i]);
+    struct jvc_stage *s = c->stage;
+    jvc_call_next(c);
     free(c->scratch);
     free(c->late);
+    for (int lane = 0; lane < JVC_LANES; lane++) {
+        if (c->in[lane]) atomic_fetch_add_explicit(&s->flow[lane].in, c->in[lane], memory_order_relaxed);
+        if (c->out[lane]) atomic_fetch_add_explicit(&s->flow[lane].out, c->out[lane], memory_order_relaxed);
+    }
     jvc_current_call = c->outer;
 }
 
-/* One call of process, timed. What stages below took within it is theirs. */
-static int32_t call_process(struct jvc_stage *s, jv_buf *b, struct jvc_task *task, jv_err *err)
+static struct jvc_flow *flow_of(struct jvc_stage *s, const jv_buf *b)
 {
-    struct jvc_call call;
-    jvc_call_enter(&call, s);
-    call.task = task;
-    b->task = task;
-    int64_t t0 = jvc_now();
-    int32_t rc = s->def->process(s->ctx, b, err);
-    int64_t took = jvc_now() - t0;
-    b->task = NULL;
-    err->text[sizeof err->text - 1] = 0; /* the plugin may have filled it to the brim */
-    jvc_call_leave(&call);
-    atomic_fetch_add_explicit(&s->busy_ns, took - call.nested_ns, memory_order_relaxed);
-    if (jvc_current_call) jvc_current_call->nested_ns += took;
-    return rc;
+    return &s->flow[b->node->root->lane];
 }
 
-void jvc_reject(struct jvc_stage *s, jv_buf *b, const jv_err *why)
-{
-    jv_err err;
-    atomic_fetch_add(&s->n_rejected, 1);
-    jvc_node_worsen(b->node, JV_BAD, why);
-    if (!jvc_dead_write(s->pl, s, b, why, &err))
-        jvc_pipeline_fail(s, b, &err);
-    else if (s->stop_on_error)
-        jvc_pipeline_fail(s, b, why);
-    jvc_buf_release(s->pl, b);
-}
+/* ---- where a buffer goes ---- */
 
-void jvc_drop_cancelled(struct jvc_stage *s, jv_buf *b)
+void jvc_enqueue(struct jvc_stage *r, jv_buf *b)
 {
-    jv_err why;
-    atomic_fetch_add(&s->n_cancelled, 1);
-    jv_fail(&why, JV_CANCELLED, "cancelled");
-    jvc_node_worsen(b->node, JV_CANCELLED, &why);
-    jvc_buf_release(s->pl, b);
-}
-
-static void drop(struct jvc_stage *s, jv_buf *b, const char *reason)
-{
-    pthread_mutex_lock(&s->lock);
-    size_t i = 0;
-    while (i < s->n_drops && strcmp(s->drops[i].reason, reason)) i++;
-    if (i == s->n_drops) {
-        s->drops = jvc_room(s->drops, s->n_drops, sizeof *s->drops);
-        s->drops[s->n_drops++] = (struct jvc_drop){.reason = reason};
+    if (!jvc_is_mine(r)) {
+        jvc_post(r, b);
+        return;
     }
-    s->drops[i].n++;
-    pthread_mutex_unlock(&s->lock);
-    jvc_node_worsen(b->node, JV_DROP, NULL);
+    r->pending[r->n_pending++] = b;
+    if (r->n_pending >= r->strand->quota) jvc_stage_run(r);
+}
+
+static void copy_value(jv_buf *b, const struct jvc_move *m)
+{
+    const struct jvc_value *from = &b->v[m->from];
+    struct jvc_value *to = &b->v[m->to];
+    if (from->block) atomic_fetch_add_explicit(&from->block->refs, 1, memory_order_relaxed);
+    jvc_block_release(to->block);
+    *to = *from;
+}
+
+/* Fields that lie elsewhere by this way than where the stage reads them. */
+static void move_fields(const struct jvc_input *in, jv_buf *b)
+{
+    for (uint32_t i = 0; i < in->n_moves; i++) copy_value(b, &in->moves[i]);
+}
+
+/* Fields that the stage may set and left alone. */
+static void carry_fields(const struct jvc_stage *s, jv_buf *b)
+{
+    for (uint32_t i = 0; i < s->n_carries; i++)
+        if (!b->v[s->carries[i].to].set) copy_value(b, &s->carries[i]);
+}
+
+/* To reader i of a port. */
+static void hand(const struct jvc_port *port, uint32_t i, jv_buf *b)
+{
+    struct jvc_stage *r = port->to[i];
+    if (r->n_inputs > 1) move_fields(&r->inputs[port->input[i]], b);
+    if (!r->gate)
+        jvc_enqueue(r, b);
+    else if (r->def->flags & JV_MERGE)
+        jvc_merge_arrive(r, b);
+    else
+        jvc_gate_arrive(r, b);
+}
+
+/* A table of its own for each reader but the last. */
+static void hand_copies(struct jvc_stage *s, const struct jvc_port *port, jv_buf *b)
+{
+    for (uint32_t i = 0; i + 1 < port->n; i++) {
+        jv_buf *copy = jvc_buf_copy(s->pl, b);
+        if (copy) {
+            hand(port, i, copy);
+        } else {
+            jv_err err;
+            jv_fail(&err, JV_FATAL, "out of memory");
+            jvc_places_leave(b->node, &port->to[i]->reach, &err);
+            jvc_node_worsen(b->node, JV_FATAL, &err);
+            jvc_pipeline_fail(s, b, &err);
+        }
+    }
+    hand(port, port->n - 1, b);
+}
+
+/* As good as delivered: the port need not be read. */
+static void leave_by_unread_port(struct jvc_stage *s, jv_buf *b)
+{
+    atomic_store_explicit(&b->node->root->delivered, true, memory_order_relaxed);
     jvc_buf_release(s->pl, b);
 }
 
-/* Waits before the next try: 100 ms, 200 ms, ... 10 s; in steps short enough to hear a cancel. */
-static void back_off(const jv_buf *b, int64_t attempt)
+static const jv_err another_way = {.code = JV_DONE};
+
+static void send(struct jvc_stage *s, const struct jvc_port *port, jv_buf *b)
 {
-    int64_t ms = 100;
-    for (int64_t i = 1; i < attempt && ms < 10000; i++) ms *= 2;
-    for (int64_t left = ms < 10000 ? ms : 10000; left > 0 && !jvc_node_cancelled(b->node); left -= 50)
-        poll(NULL, 0, 50);
+    b->growing = -1; /* from here on others read it */
+    if (port->lost.n) jvc_places_leave(b->node, &port->lost, &another_way);
+    if (port->n == 1)
+        hand(port, 0, b);
+    else if (port->n)
+        hand_copies(s, port, b);
+    else
+        leave_by_unread_port(s, b);
+}
+
+void jvc_give(struct jvc_stage *s, uint32_t port, jv_buf *b)
+{
+    struct jvc_call *c = jvc_current_call;
+    if (c && c->stage == s)
+        c->out[b->node->root->lane]++;
+    else
+        atomic_fetch_add_explicit(&flow_of(s, b)->out, 1, memory_order_relaxed);
+    if (s->n_carries) carry_fields(s, b);
+    send(s, &s->ports[port], b);
+}
+
+/* ---- snapshots: past the queues, for they must be quick or not at all ---- */
+
+static void show(struct jvc_stage *r, jv_buf *b)
+{
+    struct jvc_call c;
+    int32_t verdict = -1;
+    if (!jvc_node_cancelled(b->node) && jvc_gate_is_next(r, b->node)) {
+        jvc_call_enter(&c, r);
+        int64_t t0 = jvc_now();
+        verdict = r->def->process(r->ctx, b, &c.err);
+        int64_t took = jvc_now() - t0;
+        jvc_call_leave(&c);
+        atomic_fetch_add_explicit(&r->busy_ns, took, memory_order_relaxed);
+        if (jvc_current_call) jvc_current_call->nested_ns += took;
+    }
+    if (verdict >= 0 && (uint32_t)verdict < r->n_ports)
+        jvc_stream(r, (uint32_t)verdict, b);
+    else
+        jvc_buf_release(r->pl, b);
+}
+
+static void show_to(struct jvc_stage *s, const struct jvc_port *port, uint32_t i, jv_buf *b)
+{
+    struct jvc_stage *r = port->to[i];
+    if (r->n_inputs > 1) move_fields(&r->inputs[port->input[i]], b);
+    if (!(r->def->flags & JV_PARTIALS) || (r->def->flags & (JV_SPLIT | JV_MERGE)))
+        jvc_buf_release(r->pl, b);
+    else if (r->strand == s->strand)
+        show(r, b);
+    else if (atomic_load(&r->strand->waiting) < SNAPSHOTS_MOST && jvc_gate_is_next(r, b->node))
+        jvc_post(r, b);
+    else
+        jvc_buf_release(r->pl, b);
+}
+
+void jvc_stream(struct jvc_stage *s, uint32_t port, jv_buf *b)
+{
+    const struct jvc_port *p = &s->ports[port];
+    for (uint32_t i = 0; i + 1 < p->n; i++) {
+        jv_buf *copy = jvc_buf_copy(s->pl, b);
+        if (copy) copy->partial = true;
+        if (copy) show_to(s, p, i, copy);
+    }
+    if (p->n)
+        show_to(s, p, p->n - 1, b);
+    else
+        jvc_buf_release(s->pl, b);
+}
+
+/* ---- ends ---- */
+
+/* What the stage set is taken away again: the record is as it came. */
+static void put_back(const struct jvc_stage *s, jv_buf *b)
+{
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        if (s->rows[i].kind == JVC_SLOT && (s->rows[i].access & JV_OUT)) jvc_buf_clear(b, s->rows[i].at);
+}
+
+/* What has passed s already is finished before the run ends. */
+static void fail(struct jvc_stage *s, jv_buf *b, const jv_err *err)
+{
+    if (jvc_is_mine(s)) jvc_run_behind(s);
+    jvc_pipeline_fail(s, b, err);
 }
 
 static void fatal(struct jvc_stage *s, jv_buf *b, const jv_err *err)
 {
+    jvc_places_leave(b->node, &s->after, err);
     jvc_node_worsen(b->node, JV_FATAL, err);
-    jvc_pipeline_fail(s, b, err);
+    fail(s, b, err);
     jvc_buf_release(s->pl, b);
+}
+
+/* The text of an error as a field; a plugin may have filled it with anything. */
+static bool set_error(struct jvc_stage *s, jv_buf *b, const jv_err *why)
+{
+    size_t n = strnlen(why->text, sizeof why->text - 1), bad;
+    if (!jvc_utf8_valid(why->text, n, &bad)) n = bad;
+    struct jvc_block *block = jvc_block_new(s->pl, n);
+    if (!block) return false;
+    memcpy(block->data, why->text, n);
+    jvc_buf_clear(b, (uint32_t)s->error_slot);
+    b->v[s->error_slot] = (struct jvc_value){.block = block, .u.p = block->data, .n = n, .set = true};
+    return true;
+}
+
+static void to_dead_letters(struct jvc_stage *s, jv_buf *b, const jv_err *why)
+{
+    jv_err err;
+    jvc_places_leave(b->node, &s->after, why);
+    jvc_node_worsen(b->node, JV_BAD, why);
+    if (!jvc_dead_write(s->pl, s, b, why, &err))
+        fail(s, b, &err);
+    else if (s->stop_on_error)
+        fail(s, b, why);
+    jvc_buf_release(s->pl, b);
+}
+
+void jvc_reject(struct jvc_stage *s, jv_buf *b, const jv_err *why)
+{
+    jv_err said = {.code = JV_BAD};
+    memcpy(said.text, why->text, sizeof said.text);
+    said.text[sizeof said.text - 1] = 0;
+    atomic_fetch_add_explicit(&flow_of(s, b)->rejected, 1, memory_order_relaxed);
+    if (s->kind != JVC_SOURCE) put_back(s, b);
+    b->children = 0;
+    if (!s->ports[s->n_ports].n)
+        to_dead_letters(s, b, &said);
+    else if (set_error(s, b, &said))
+        send(s, &s->ports[s->n_ports], b);
+    else
+        fatal(s, b, &(jv_err){.code = JV_FATAL, .text = "out of memory"});
+}
+
+void jvc_drop_cancelled(struct jvc_stage *s, jv_buf *b, const struct jvc_places *places)
+{
+    jv_err why;
+    atomic_fetch_add_explicit(&flow_of(s, b)->cancelled, 1, memory_order_relaxed);
+    jv_fail(&why, JV_CANCELLED, "cancelled");
+    jvc_places_leave(b->node, places, &why);
+    jvc_node_worsen(b->node, JV_CANCELLED, &why);
+    jvc_buf_release(s->pl, b);
+}
+
+/* Counts a reason; false: no memory for a new one. */
+static bool count_drop(struct jvc_stage *s, const char *reason)
+{
+    pthread_mutex_lock(&s->lock);
+    size_t i = 0;
+    while (i < s->n_drops && s->drops[i].reason != reason && strcmp(s->drops[i].reason, reason)) i++;
+    if (i == s->n_drops) {
+        struct jvc_drop *drops = realloc(s->drops, (i + 1) * sizeof *drops);
+        if (drops) {
+            s->drops = drops;
+            s->drops[s->n_drops++] = (struct jvc_drop){.reason = reason};
+        }
+    }
+    bool ok = i < s->n_drops;
+    if (ok) s->drops[i].n++;
+    pthread_mutex_unlock(&s->lock);
+    return ok;
+}
+
+static void drop(struct jvc_stage *s, jv_buf *b, const char *reason)
+{
+    jv_err why = {.code = JV_DROP, .reason = reason};
+    if (!count_drop(s, reason)) {
+        fatal(s, b, &(jv_err){.code = JV_FATAL, .text = "out of memory"});
+        return;
+    }
+    atomic_fetch_add_explicit(&flow_of(s, b)->dropped, 1, memory_order_relaxed);
+    jvc_places_leave(b->node, &s->after, &why);
+    jvc_node_worsen(b->node, JV_DROP, &why);
+    jvc_buf_release(s->pl, b);
+}
+
+/* ---- process ---- */
+
+/* Waits before the next try, in steps short enough to hear a cancel; first what is finished goes on. */
+static void pause_before_retry(const struct jvc_stage *s, const jv_buf *b, int64_t attempt)
+{
+    int64_t ms = s->pl->retry_after_ms;
+    for (int64_t i = 0; i < attempt && ms < LONGEST_PAUSE_MS; i++) ms *= 2;
+    if (ms > LONGEST_PAUSE_MS) ms = LONGEST_PAUSE_MS;
+    if (ms && jvc_me) jvc_post_all(jvc_me);
+    for (; ms > 0 && !jvc_node_cancelled(b->node); ms -= 50) poll(NULL, 0, ms < 50 ? (int)ms : 50);
+}
+
+/* The counts of the children are their parent's from here on. */
+static void add_counts(const struct jvc_stage *merge, jv_buf *b)
+{
+    const struct jvc_wait *w = jvc_wait_at(merge, b->node);
+    for (uint32_t i = 0; w && i < w->n; i++)
+        for (uint32_t k = 0; w->kids[i].b && k < merge->pl->n_counters; k++)
+            atomic_fetch_add_explicit(&b->counts[k], atomic_load(&w->kids[i].b->counts[k]), memory_order_relaxed);
+}
+
+/* The verdict, when there is more to it than one call. */
+static int32_t try_often(struct jvc_stage *s, jv_buf *b, struct jvc_call *c, int32_t verdict)
+{
+    for (int64_t attempt = 0; verdict == JV_RETRY && !b->children && attempt < s->retries; attempt++) {
+        atomic_fetch_add_explicit(&flow_of(s, b)->retried, 1, memory_order_relaxed);
+        jvc_call_next(c);
+        put_back(s, b);
+        pause_before_retry(s, b, attempt);
+        verdict = jvc_node_cancelled(b->node) ? JV_CANCELLED : s->def->process(s->ctx, b, &c->err);
+    }
+    return verdict;
 }
 
 static const char *verdict_name(int32_t verdict)
@@ -115,127 +372,106 @@ static const char *verdict_name(int32_t verdict)
     }
 }
 
-/* What `partial` built in an attempt that is made again would stand twice. */
-static void forget_growth(jv_buf *b)
+/* A split has answered DONE. */
+static void split_done(struct jvc_stage *s, jv_buf *b)
 {
-    if (b->growing < 0) return;
-    struct jvc_value *v = &b->v[b->growing];
-    jvc_block_release(v->block);
-    *v = (struct jvc_value){0};
-    b->growing = -1;
-}
-
-static void settle(struct jvc_stage *s, jv_buf *b, struct jvc_task *task, int32_t verdict, jv_err *err)
-{
-    if (verdict >= 0 && s->kind == JVC_SINK && verdict == JV_OK) {
-        atomic_fetch_add(&s->n_delivered, 1);
-        jvc_buf_release(s->pl, b);
-    } else if (verdict >= 0 && (uint32_t)verdict < s->n_ports) {
-        jvc_give(s, (uint32_t)verdict, b, task);
-    } else if (verdict == JV_DONE && (s->def->flags & JV_SPLIT)) {
-        if (b->children)
-            jvc_buf_release(s->pl, b);
-        else
-            drop(s, b, "nothing came of it");
-    } else if (verdict == JV_DROP) {
-        drop(s, b, err->reason ? err->reason : "no reason given");
-    } else if (verdict == JV_BAD || (verdict == JV_RETRY && !b->children)) {
-        jvc_reject(s, b, err);
-    } else if (verdict == JV_CANCELLED && jvc_node_cancelled(b->node)) {
-        jvc_drop_cancelled(s, b);
-    } else if (verdict == JV_FATAL) {
-        fatal(s, b, err);
-    } else {
-        jv_fail(err, JV_FATAL, "the plugin answers %s%d, which is no verdict here", verdict_name(verdict), verdict);
-        fatal(s, b, err);
-    }
-}
-
-void jvc_process(struct jvc_stage *s, jv_buf *b, struct jvc_task *task)
-{
-    jv_err err = {0};
-    if (b->partial) {
-        if (!jvc_node_cancelled(b->node)) call_process(s, b, NULL, &err);
-        jvc_buf_release(s->pl, b);
+    if (!b->children && !s->n_merges) {
+        drop(s, b, "nothing came of it");
         return;
     }
-    atomic_fetch_add_explicit(&s->n_in, 1, memory_order_relaxed);
-    int32_t verdict = JV_RETRY;
-    for (int64_t attempt = 0; verdict == JV_RETRY && !b->children && attempt <= s->retries; attempt++) {
-        if (attempt) {
-            atomic_fetch_add(&s->n_retried, 1);
-            back_off(b, attempt);
-            forget_growth(b);
-        }
-        verdict = jvc_node_cancelled(b->node) ? JV_CANCELLED : call_process(s, b, task, &err);
+    jvc_places_leave(b->node, &s->settled, &another_way);
+    put_back(s, b);
+    if (s->n_merges)
+        jvc_wait_answered(s, b, false);
+    else
+        jvc_buf_release(s->pl, b);
+}
+
+static void delivered(struct jvc_stage *s, jv_buf *b, struct jvc_call *c)
+{
+    c->out[b->node->root->lane]++;
+    atomic_store_explicit(&b->node->root->delivered, true, memory_order_relaxed);
+    if (s->after.n) jvc_places_leave(b->node, &s->after, &another_way);
+    jvc_buf_release(s->pl, b);
+}
+
+static void settle(struct jvc_stage *s, jv_buf *b, struct jvc_call *c, int32_t verdict)
+{
+    bool split = s->def->flags & JV_SPLIT;
+    jv_err err = c->err;
+    err.text[sizeof err.text - 1] = 0; /* the plugin may have filled it to the brim */
+    c->err.reason = NULL;
+    if (split && s->n_merges && verdict != JV_DONE) jvc_wait_answered(s, b, true);
+    if (verdict == JV_END && !split) {
+        jvc_stage_end(s);
+        verdict = JV_OK;
     }
-    settle(s, b, task, verdict, &err);
-}
-
-void jvc_give(struct jvc_stage *s, uint32_t port, jv_buf *b, struct jvc_task *task)
-{
-    atomic_fetch_add_explicit(&s->n_out, 1, memory_order_relaxed);
-    b->growing = -1; /* from here on others read it */
-    b->port = (int32_t)port;
-    if (task)
-        jvc_task_output(s->farm, task, b);
-    else
-        jvc_deliver(s, port, b);
-}
-
-static void hand(struct jvc_stage *r, jv_buf *b)
-{
-    if (!b->partial && r->farm)
-        jvc_farm_push(r->farm, b);
-    else if (!b->partial || (r->def->flags & JV_PARTIALS))
-        jvc_process(r, b, NULL);
-    else
-        jvc_buf_release(r->pl, b);
-}
-
-void jvc_deliver(struct jvc_stage *s, uint32_t port, jv_buf *b)
-{
-    const struct jvc_edge *e = &s->ports[port];
-    for (uint32_t i = 0; i + 1 < e->n; i++) {
-        jv_buf *copy = jvc_buf_copy(s->pl, b);
-        if (copy) {
-            copy->partial = b->partial;
-            hand(e->to[i], copy);
-        } else if (!b->partial) {
-            jv_err err;
-            jv_fail(&err, JV_FATAL, "out of memory");
-            jvc_node_worsen(b->node, JV_FATAL, &err);
-            jvc_pipeline_fail(s, b, &err);
-        }
+    if (verdict == JV_OK && s->kind == JVC_SINK) {
+        delivered(s, b, c);
+    } else if (verdict >= 0 && (uint32_t)verdict < s->n_ports && !split) {
+        jvc_give(s, (uint32_t)verdict, b);
+    } else if (verdict == JV_DONE && split) {
+        split_done(s, b);
+    } else if (verdict == JV_DROP) {
+        drop(s, b, err.reason ? err.reason : "no reason given");
+    } else if (verdict == JV_BAD || (verdict == JV_RETRY && !b->children)) {
+        jvc_reject(s, b, &err);
+    } else if (verdict == JV_CANCELLED && jvc_node_cancelled(b->node)) {
+        jvc_drop_cancelled(s, b, &s->after);
+    } else if (verdict == JV_FATAL) {
+        fatal(s, b, &err);
+    } else {
+        jv_fail(&err, JV_FATAL, "the plugin answers %s%d, which is no verdict here", verdict_name(verdict), verdict);
+        fatal(s, b, &err);
     }
-    if (e->n)
-        hand(e->to[e->n - 1], b);
+}
+
+/* Whether process need not be called at all. */
+static int32_t unwanted(const struct jvc_stage *s, const jv_buf *b, struct jvc_call *c)
+{
+    if (jvc_node_cancelled(b->node)) return JV_CANCELLED;
+    if (atomic_load_explicit(&s->ended, memory_order_relaxed)) return jv_drop(&c->err, "nothing more is wanted");
+    return JV_OK;
+}
+
+/* What a stage that splits or merges needs before it runs. */
+static int32_t prepare(struct jvc_stage *s, jv_buf *b, struct jvc_call *c)
+{
+    b->children = 0;
+    if (s->def->flags & JV_MERGE) add_counts(s, b);
+    return (s->def->flags & JV_SPLIT) && !jvc_wait_begin(s, b->node) ? jv_fail(&c->err, JV_FATAL, "out of memory")
+                                                                     : JV_OK;
+}
+
+void jvc_process(struct jvc_stage *s, jv_buf *b, struct jvc_call *c)
+{
+    if (b->partial) {
+        show(s, b);
+        return;
+    }
+    c->b = b;
+    c->in[b->node->root->lane]++;
+    int32_t verdict = s->def->flags & (JV_SPLIT | JV_MERGE) ? prepare(s, b, c) : JV_OK;
+    if (verdict == JV_OK) verdict = unwanted(s, b, c);
+    if (verdict == JV_OK) verdict = s->def->process(s->ctx, b, &c->err);
+    if (verdict == JV_RETRY) verdict = try_often(s, b, c, verdict);
+    c->b = NULL;
+    if (c->n_scratch || c->n_late || c->open || c->arena.pieces) jvc_call_next(c);
+    if (s->def->flags & JV_MERGE) jvc_wait_end(s, b->node);
+    if ((uint32_t)verdict < s->n_ports && !(s->def->flags & JV_SPLIT))
+        jvc_give(s, (uint32_t)verdict, b);
     else
-        jvc_buf_release(s->pl, b); /* an optional port that nobody reads */
+        settle(s, b, c, verdict);
 }
 
 void jvc_flush(struct jvc_stage *s)
 {
-    jv_err err = {0};
-    struct jvc_call call;
+    struct jvc_call c;
     if (!s->def->flush) return;
-    jvc_call_enter(&call, s);
-    int32_t rc = s->def->flush(s->ctx, &err);
+    jvc_call_enter(&c, s);
+    int32_t rc = s->def->flush(s->ctx, &c.err);
+    jv_err err = c.err;
     err.text[sizeof err.text - 1] = 0;
-    jvc_call_leave(&call);
+    jvc_call_leave(&c);
     if (rc < 0) jvc_pipeline_fail(s, NULL, &err);
-}
-
-void jvc_finish(struct jvc_stage *s)
-{
-    for (uint32_t p = 0; p < s->n_ports; p++)
-        for (uint32_t i = 0; i < s->ports[p].n; i++) {
-            struct jvc_stage *r = s->ports[p].to[i];
-            if (r->farm) {
-                jvc_farm_close(r->farm);
-            } else {
-                jvc_flush(r);
-                jvc_finish(r);
-            }
-        }
 }

@@ -5,132 +5,106 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 const char *jvc_stage_place(const struct jvc_stage *s)
 {
-    if (!s->sec->where.file) return s->sec->name;
-    return jvc_conf_own(&s->pl->conf, jvc_format("%s (%s:%d)", s->sec->name, s->sec->where.file, s->sec->where.line));
-}
-
-/* ---- [pipeline] ---- */
-
-static void default_names(struct jvc_pipeline *pl, const char *file)
-{
-    const char *base = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
-    size_t n = strlen(base);
-    if (n > 4 && !strcmp(base + n - 4, ".ini")) n -= 4;
-    if (!pl->name) pl->name = jvc_conf_own(&pl->conf, jvc_strndup(base, n));
-    if (!pl->dead_path) pl->dead_path = jvc_conf_own(&pl->conf, jvc_format("%s.rejected.jsonl", pl->name));
-}
-
-struct settings {
-    const char *name, *dead_letter;
-    int32_t on_error;
-    int64_t retries;
-    jv_list plugin_path;
-};
-
-static const jv_opt settings_opts[] = {
-    JV_OPT(struct settings, name, "", "", "of the pipeline"),
-    JV_OPT(struct settings, dead_letter, "", "path", "where rejected records go"),
-    JV_OPT(struct settings, on_error, "reject", "reject|stop", "what becomes of a record at fault"),
-    JV_OPT(struct settings, retries, "3", "0..1000", "how often a stage may ask for another try"),
-    JV_OPT(struct settings, plugin_path, "", "path", "folders of plugins, searched first"),
-    {0},
-};
-
-/* A key of [pipeline] that is none of the above. */
-static void unknown_setting(struct jvc_pipeline *pl, const struct jvc_entry *e)
-{
-    struct jvc_nearest near = {.name = e->name};
-    if (jvc_option_word("journal|report|meter|threads|memory", e->name) >= 0) {
-        jvc_problem(&pl->conf, e->where, "`%s`: not in this version", e->name);
-        return;
-    }
-    for (const jv_opt *o = settings_opts; o->name; o++) jvc_nearest_try(&near, o->name);
-    jvc_problem(&pl->conf, e->where,
-        "unknown key `%s`%s [pipeline] takes name, dead_letter, on_error, retries, plugin_path, include", e->name,
-        near.best ? jvc_nearest_hint(&near) : ";");
-}
-
-static void check_settings(struct jvc_pipeline *pl, struct jvc_section *sec, const struct settings *s)
-{
-    struct jvc_entry *e;
-    if ((e = jvc_section_entry(sec, "name")) && (!*s->name || strchr(s->name, '/')))
-        jvc_problem(&pl->conf, e->where, "`name`: \"%.60s\" is no name for a pipeline", s->name);
-    if ((e = jvc_section_entry(sec, "dead_letter")) && !*s->dead_letter)
-        jvc_problem(&pl->conf, e->where, "`dead_letter`: no path");
-    for (size_t i = 0; i < s->plugin_path.n; i++) {
-        struct stat st;
-        if (stat(s->plugin_path.v[i].p, &st) || !S_ISDIR(st.st_mode))
-            jvc_problem(&pl->conf, jvc_section_entry(sec, "plugin_path")->where, "`plugin_path`: %s is no folder",
-                s->plugin_path.v[i].p);
-    }
-}
-
-static void pipeline_section(struct jvc_pipeline *pl)
-{
-    struct settings s = {.name = "", .dead_letter = "", .retries = 3};
-    struct jvc_section *sec = jvc_conf_section(&pl->conf, "pipeline");
-    jv_err err;
-    for (const jv_opt *o = settings_opts; sec && o->name; o++) {
-        struct jvc_entry *e = jvc_section_take(sec, o->name);
-        if (e && jvc_option_set(o, &s, &pl->conf, e->value, e->dir, &err) < 0)
-            jvc_problem(&pl->conf, e->where, "`%s`: %s", o->name, err.text);
-    }
-    if (sec) check_settings(pl, sec, &s);
-    for (size_t i = 0; sec && i < sec->n; i++)
-        if (!sec->entries[i].used) unknown_setting(pl, &sec->entries[i]);
-    if (*s.name) pl->name = jvc_conf_own(&pl->conf, jvc_strdup(s.name));
-    if (*s.dead_letter) pl->dead_path = jvc_conf_own(&pl->conf, jvc_strdup(s.dead_letter));
-    pl->stop_on_error = s.on_error == 1;
-    pl->retries = s.retries;
-    const char **folders = jvc_alloc(s.plugin_path.n * sizeof *folders);
-    for (size_t i = 0; i < s.plugin_path.n; i++) folders[i] = s.plugin_path.v[i].p;
-    jvc_plugin_folders(folders, s.plugin_path.n);
-    free(folders);
+    return s->named;
 }
 
 /* ---- sections to stages ---- */
 
 static enum jvc_kind kind_of(const jv_stage *d)
 {
-    if (d->poll) return JVC_SOURCE;
-    if (!d->process) return JVC_RESOURCE;
-    return d->ports ? JVC_FILTER : JVC_SINK;
+    bool ports = JVC_ROW(d->ports, 0);
+    if (!d->process) return ports ? JVC_SOURCE : JVC_RESOURCE;
+    return ports ? JVC_FILTER : JVC_SINK;
 }
 
-static void add_stage(struct jvc_pipeline *pl, struct jvc_section *sec)
+/* A bare name of a file with several stages means the one that fits the place: its only source where nothing comes
+ * in, else its only stage that takes something. Null: there is not just one. */
+static const jv_stage *fitting(const struct jvc_plugin *p, bool reads)
+{
+    const jv_stage *found = NULL;
+    for (uint32_t i = 0; i < p->desc->n_stages; i++) {
+        enum jvc_kind kind = kind_of(&p->desc->stages[i]);
+        if (kind == JVC_RESOURCE || (kind != JVC_SOURCE) != reads) continue;
+        if (found) return NULL;
+        found = &p->desc->stages[i];
+    }
+    return found;
+}
+
+/* Whether something comes in where the section stands. */
+static bool reads_here(struct jvc_section *sec, const struct jvc_stage *above)
+{
+    return jvc_section_entry(sec, "from") || (above && above->kind != JVC_SINK);
+}
+
+static struct jvc_stage *add_stage(struct jvc_pipeline *pl, struct jvc_section *sec, const struct jvc_stage *above)
 {
     jv_err err;
     struct jvc_plugin *plugin = NULL;
     struct jvc_entry *e = jvc_section_take(sec, "plugin");
     if (!e) {
         if (!jvc_section_entry(sec, "plugin")) jvc_problem(&pl->conf, sec->where, "[%s] needs `plugin`", sec->name);
-        return;
+        return NULL;
     }
     const jv_stage *def = jvc_plugin_stage(e->value, &plugin, &err);
+    if (!def && plugin && !strchr(e->value, '/')) def = fitting(plugin, reads_here(sec, above));
     if (!def) {
         jvc_problem(&pl->conf, e->where, "`plugin`: %s", err.text);
-        return;
+        return NULL;
     }
     struct jvc_stage *s = jvc_alloc(sizeof *s);
     s->host = jvc_host_table;
     s->pl = pl;
     s->sec = sec;
+    s->place = jvc_conf_own(&pl->conf,
+        sec->where.file ? jvc_format("%s:%d", sec->where.file, sec->where.line) : jvc_strdup("command line"));
+    s->named = sec->where.file ? jvc_conf_own(&pl->conf, jvc_format("%s (%s)", sec->name, s->place)) : sec->name;
     s->desc = plugin->desc;
     s->def = def;
     s->kind = kind_of(def);
     s->ctx = jvc_alloc(def->ctx_size);
     s->first_free = UINT32_MAX;
-    while (JVC_PORT(s->desc, def, s->n_ports)) s->n_ports++;
-    s->ports = jvc_alloc(s->n_ports * sizeof *s->ports);
+    s->stop_fd = s->params_slot = s->error_slot = -1;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->room, NULL);
     pl->stages = jvc_room(pl->stages, pl->n, sizeof *pl->stages);
     pl->stages[pl->n++] = s;
+    return s;
+}
+
+static void add_port(struct jvc_stage *s, const char *name, bool optional)
+{
+    s->ports = jvc_room(s->ports, s->n_ports, sizeof *s->ports);
+    s->ports[s->n_ports++] = (struct jvc_port){.name = name, .optional = optional};
+}
+
+/* The ports of the table, those that stand for the keys of a map spread out, and `rejected`. */
+static void add_ports(struct jvc_stage *s)
+{
+    for (const jv_port *p = s->def->ports; JVC_ROW(p, 0); p++) {
+        const char *dot = strchr(p->name, '.');
+        if (!dot) {
+            add_port(s, p->name, p->flags & JV_OPTIONAL);
+            continue;
+        }
+        const jv_opt *o = s->def->opts;
+        while (strncmp(o->name, p->name, (size_t)(dot - p->name)) || o->name[dot - p->name]) o++;
+        const jv_map *map = (const jv_map *)(const void *)((char *)s->ctx + o->offset);
+        for (size_t i = 0; i < map->key.n; i++) add_port(s, map->key.v[i].p, p->flags & JV_OPTIONAL);
+    }
+    if (s->n_ports > JV_MAX_PORTS)
+        jvc_problem(&s->pl->conf, s->sec->where, "[%s] has %u ports: at most %d fit", s->sec->name, s->n_ports,
+            JV_MAX_PORTS);
+    for (uint32_t i = 0; i < s->n_ports; i++)
+        for (uint32_t k = 0; k <= i; k++)
+            if (!strcmp(s->ports[i].name, k < i ? s->ports[k].name : "rejected"))
+                jvc_problem(&s->pl->conf, s->sec->where, "[%s] has two ports `%s`", s->sec->name, s->ports[i].name);
+    add_port(s, "rejected", true);
+    s->n_ports--; /* counted apart */
 }
 
 /* ---- from ---- */
@@ -142,46 +116,81 @@ static struct jvc_stage *stage_named(struct jvc_pipeline *pl, const char *name)
     return NULL;
 }
 
-static void connect(struct jvc_stage *s, struct jvc_stage *up, uint32_t port)
+static void connect(struct jvc_stage *s, struct jvc_stage *up, uint32_t port, struct jvc_where where)
 {
-    struct jvc_edge *e = &up->ports[port];
-    s->up = up;
-    e->to = jvc_room(e->to, e->n, sizeof *e->to);
-    e->to[e->n++] = s;
+    struct jvc_port *p = &up->ports[port];
+    s->inputs = jvc_room(s->inputs, s->n_inputs, sizeof *s->inputs);
+    s->inputs[s->n_inputs++] = (struct jvc_input){.up = up, .port = port, .where = where};
+    p->to = jvc_room(p->to, p->n, sizeof *p->to);
+    p->input = jvc_room(p->input, p->n, sizeof *p->input);
+    p->input[p->n] = s->n_inputs - 1;
+    p->to[p->n++] = s;
 }
 
-static void connect_named(struct jvc_stage *s, struct jvc_entry *e)
+static void no_stage(struct jvc_pipeline *pl, struct jvc_where where, const char *name)
+{
+    struct jvc_nearest near = {.name = name};
+    if (jvc_conf_section(&pl->conf, name)) return; /* the section is there, its plugin was told missing */
+    for (uint32_t i = 0; i < pl->n; i++)
+        if (pl->stages[i]->kind != JVC_RESOURCE) jvc_nearest_try(&near, pl->stages[i]->sec->name);
+    jvc_problem(&pl->conf, where, "`from`: no stage [%s]%s", name, jvc_nearest_hint(&near));
+}
+
+static void no_port(const struct jvc_stage *up, struct jvc_where where, const char *port)
+{
+    struct jvc_nearest near = {.name = port};
+    char list[300] = "";
+    for (uint32_t i = 0; i <= up->n_ports; i++) {
+        size_t n = strlen(list);
+        jvc_nearest_try(&near, up->ports[i].name);
+        snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", up->ports[i].name);
+    }
+    jvc_problem(&up->pl->conf, where, "`from`: [%s] has no port `%s`%s it has %s", up->sec->name, port,
+        near.best ? jvc_nearest_hint(&near) : ";", list);
+}
+
+/* One of the names of `from`: STAGE or STAGE.PORT. */
+static void connect_named(struct jvc_stage *s, const char *text, struct jvc_where where)
 {
     struct jvc_conf *conf = &s->pl->conf;
-    const char *dot = strchr(e->value, '.');
-    char *name = jvc_conf_own(conf, jvc_strndup(e->value, dot ? (size_t)(dot - e->value) : strlen(e->value)));
+    const char *dot = strchr(text, '.');
+    char *name = jvc_conf_own(conf, jvc_strndup(text, dot ? (size_t)(dot - text) : strlen(text)));
     struct jvc_stage *up = stage_named(s->pl, name);
-    if (strchr(e->value, ',')) {
-        jvc_problem(conf, e->where, "`from`: joining several stages is not in this version");
-        return;
-    }
     if (!up) {
-        struct jvc_nearest near = {.name = name};
-        for (uint32_t i = 0; i < s->pl->n; i++)
-            if (s->pl->stages[i]->n_ports) jvc_nearest_try(&near, s->pl->stages[i]->sec->name);
-        bool broken = jvc_conf_section(conf, name) != NULL; /* the section is there, its plugin was told missing */
-        if (!broken) jvc_problem(conf, e->where, "`from`: no stage [%s]%s", name, jvc_nearest_hint(&near));
+        no_stage(s->pl, where, name);
         return;
     }
     uint32_t port = 0;
-    while (dot && port < up->n_ports && strcmp(JVC_PORT(up->desc, up->def, port)->name, dot + 1)) port++;
-    if (up == s || !up->n_ports || port == up->n_ports) {
-        if (up == s)
-            jvc_problem(conf, e->where, "`from`: [%s] reads itself", name);
-        else if (!up->n_ports)
-            jvc_problem(conf, e->where, "`from`: [%s] is a %s: nothing comes out of it", name,
-                up->kind == JVC_SINK ? "sink" : "resource");
-        else
-            jvc_problem(conf, e->where, "`from`: [%s] has no port `%s`; its first is `%s`", name, dot + 1,
-                JVC_PORT(up->desc, up->def, 0)->name);
-        return;
+    while (dot && port <= up->n_ports && strcmp(up->ports[port].name, dot + 1)) port++;
+    if (up == s) {
+        jvc_problem(conf, where, "`from`: [%s] reads itself", name);
+    } else if (up->kind == JVC_RESOURCE || (!dot && !up->n_ports)) {
+        jvc_problem(conf, where, "`from`: [%s] is a %s: nothing comes out of it%s", name,
+            up->kind == JVC_SINK ? "sink" : "resource", up->kind == JVC_SINK ? " but what it rejects (.rejected)" : "");
+    } else if (port > up->n_ports) {
+        no_port(up, where, dot + 1);
+    } else {
+        for (uint32_t i = 0; i < s->n_inputs; i++)
+            if (s->inputs[i].up == up && s->inputs[i].port == port) {
+                jvc_problem(conf, where, "`from`: %s stands there twice", text);
+                return;
+            }
+        connect(s, up, port, where);
     }
-    connect(s, up, port);
+}
+
+/* The names of a `from`, cut at commas as any list. */
+static void connect_all(struct jvc_stage *s, struct jvc_entry *e)
+{
+    static const jv_opt row = {.name = "from", .type = JV_OPT_LIST, .def = "", .range = "", .help = ""};
+    jv_list names;
+    jv_err err;
+    if (jvc_option_set(&row, &names, &s->pl->conf, e->value, NULL, &err) < 0)
+        jvc_problem(&s->pl->conf, e->where, "`from`: %s", err.text);
+    else if (!names.n)
+        jvc_problem(&s->pl->conf, e->where, "`from`: no stage");
+    else
+        for (size_t i = 0; i < names.n; i++) connect_named(s, names.v[i].p, e->where);
 }
 
 /* What a section without `from` reads. */
@@ -189,7 +198,7 @@ static void connect_above(struct jvc_stage *s, struct jvc_stage *above)
 {
     struct jvc_conf *conf = &s->pl->conf;
     if (above && above->n_ports) {
-        connect(s, above, 0);
+        connect(s, above, 0, s->sec->where);
     } else if (above) {
         jvc_problem(conf, s->sec->where, "[%s] stands below the sink [%s]: say with `from` what it reads", s->sec->name,
             above->sec->name);
@@ -214,7 +223,7 @@ static void wire(struct jvc_pipeline *pl)
         if (e && !reads)
             jvc_problem(&pl->conf, e->where, "`from`: a %s has no input", s->kind == JVC_SOURCE ? "source" : "resource");
         else if (e)
-            connect_named(s, e);
+            connect_all(s, e);
         else if (reads && !unknown && !jvc_section_entry(sec, "from"))
             connect_above(s, above);
         if (s->kind == JVC_RESOURCE) continue;
@@ -228,8 +237,8 @@ static void unread_ports(struct jvc_pipeline *pl)
     for (uint32_t i = 0; i < pl->n; i++) {
         struct jvc_stage *s = pl->stages[i];
         for (uint32_t p = 0; p < s->n_ports; p++) {
-            const jv_port *port = JVC_PORT(s->desc, s->def, p);
-            if (!s->ports[p].n && !(port->flags & JV_OPTIONAL))
+            const struct jvc_port *port = &s->ports[p];
+            if (!port->n && !port->optional)
                 jvc_problem(&pl->conf, s->sec->where, "nothing reads [%s]%s%s; `plugin = null` discards", s->sec->name,
                     s->n_ports > 1 ? "." : "", s->n_ports > 1 ? port->name : "");
         }
@@ -238,32 +247,38 @@ static void unread_ports(struct jvc_pipeline *pl)
 
 /* ---- order, opening ---- */
 
-/* Puts s after what it reads and refers to. mark: 1 on the way, 2 done. */
-static void visit(struct jvc_stage *s, unsigned char *mark, struct jvc_stage **order, uint32_t *n)
+/* Puts s after what it reads and refers to. mark: 1 on the way, 2 done. False: a cycle, told. */
+static bool visit(struct jvc_stage *s, unsigned char *mark, struct jvc_stage **order, uint32_t *n)
 {
-    struct jvc_pipeline *pl = s->pl;
-    uint32_t at = 0;
-    while (pl->stages[at] != s) at++;
-    if (mark[at] == 1)
-        jvc_problem(&pl->conf, s->sec->where, "[%s] leads back to itself by `from` or by what it refers to",
-            s->sec->name);
-    if (mark[at]) return;
-    mark[at] = 1;
-    if (s->up) visit(s->up, mark, order, n);
-    for (uint32_t i = 0; i < s->n_refs; i++) visit(s->refs[i], mark, order, n);
-    mark[at] = 2;
+    if (mark[s->at] == 2) return true;
+    if (mark[s->at] == 1) {
+        jvc_problem(&s->pl->conf, s->n_inputs ? s->inputs[0].where : s->sec->where,
+            "[%s] leads back to itself by `from` or by what it refers to", s->sec->name);
+        return false;
+    }
+    mark[s->at] = 1;
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < s->n_inputs; i++) ok = visit(s->inputs[i].up, mark, order, n);
+    for (uint32_t i = 0; ok && i < s->n_refs; i++) ok = visit(s->refs[i], mark, order, n);
+    mark[s->at] = 2;
     order[(*n)++] = s;
+    return ok;
 }
 
-static void put_in_order(struct jvc_pipeline *pl)
+/* False: there is a cycle. */
+static bool put_in_order(struct jvc_pipeline *pl)
 {
     unsigned char *mark = jvc_alloc(pl->n);
     struct jvc_stage **order = jvc_alloc(pl->n * sizeof *order);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < pl->n; i++) visit(pl->stages[i], mark, order, &n);
+    bool ok = true;
+    for (uint32_t i = 0; i < pl->n; i++) pl->stages[i]->at = i;
+    for (uint32_t i = 0; i < pl->n; i++) ok &= visit(pl->stages[i], mark, order, &n);
     free(mark);
     free(pl->stages);
     pl->stages = order;
+    for (uint32_t i = 0; i < pl->n; i++) pl->stages[i]->at = i;
+    return ok;
 }
 
 static void open_stage(struct jvc_stage *s)
@@ -271,8 +286,9 @@ static void open_stage(struct jvc_stage *s)
     jv_err err = {0};
     struct jvc_call call;
     bool reads = s->kind == JVC_FILTER || s->kind == JVC_SINK;
-    if (s->faulty || (reads && !s->up)) return;
-    if (s->up && !s->up->opened_well) return; /* what comes here is not known; what is above was told */
+    if (s->faulty || (reads && !s->n_inputs)) return;
+    for (uint32_t i = 0; i < s->n_inputs; i++)
+        if (!s->inputs[i].up->opened_well) return; /* what comes here is not known; what is above was told */
     for (uint32_t i = 0; i < s->n_refs; i++)
         if (!s->refs[i]->opened_well) return;
     if (!jvc_stage_bind(s)) return;
@@ -288,69 +304,84 @@ static void open_stage(struct jvc_stage *s)
     jvc_stage_columns(s);
 }
 
-static bool ordered_behind(const struct jvc_stage *s)
+/* The options that records may set for themselves, of all stages. */
+static void per_record_names(struct jvc_pipeline *pl)
 {
-    for (uint32_t p = 0; p < s->n_ports; p++)
-        for (uint32_t i = 0; i < s->ports[p].n; i++)
-            if ((s->ports[p].to[i]->def->flags & JV_ORDERED) || ordered_behind(s->ports[p].to[i])) return true;
-    return false;
+    size_t n = 0;
+    for (uint32_t i = 0; i < pl->n; i++)
+        for (const jv_opt *o = pl->stages[i]->def->opts; JVC_ROW(o, 0); o++) {
+            if (!(o->flags & JV_PER_RECORD)) continue;
+            pl->per_record = jvc_room(pl->per_record, n, sizeof *pl->per_record);
+            pl->per_record[n++] = o->name;
+        }
+    pl->per_record = jvc_room(pl->per_record, n, sizeof *pl->per_record);
+    pl->per_record[n] = NULL;
 }
 
-static void ready_to_run(struct jvc_pipeline *pl)
+/* Sections to stages, in the order of the file; how many sections there are. */
+static size_t add_stages(struct jvc_pipeline *pl)
 {
-    for (uint32_t i = 0; i < pl->n; i++) {
-        struct jvc_stage *s = pl->stages[i];
-        for (uint32_t k = 0; s->n_ports && k < s->ports[0].n; k++)
-            s->streams |= (s->ports[0].to[k]->def->flags & JV_PARTIALS) != 0;
-        s->order_matters = ordered_behind(s);
-        if (s->kind == JVC_SOURCE) s->slots = jvc_alloc(s->window * sizeof *s->slots);
-        if (s->threads > 1 && (s->kind == JVC_FILTER || s->kind == JVC_SINK)) s->farm = jvc_farm_new(s);
+    const struct jvc_stage *above = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < pl->conf.n; i++) {
+        if (!strcmp(pl->conf.sections[i].name, "pipeline")) continue;
+        const struct jvc_stage *s = add_stage(pl, &pl->conf.sections[i], above);
+        if (s && s->kind != JVC_RESOURCE) above = s;
+        n++;
     }
+    return n;
+}
+
+static bool only_resources(const struct jvc_pipeline *pl)
+{
+    for (uint32_t i = 0; i < pl->n; i++)
+        if (pl->stages[i]->kind != JVC_RESOURCE) return false;
+    return true;
 }
 
 bool jvc_pipeline_open(struct jvc_pipeline *pl, const char *file, char *const *overrides, size_t n)
 {
-    *pl = (struct jvc_pipeline){.stop_fd = -1, .cancel_fd = -1, .over_fd = -1};
+    *pl = (struct jvc_pipeline){.cancel_fd = -1, .over_fd = -1};
+    pthread_mutex_init(&pl->lock, NULL);
+    pthread_cond_init(&pl->gone, NULL);
     jvc_conf_read(&pl->conf, file, overrides, n);
-    pipeline_section(pl);
-    default_names(pl, file);
-    size_t stages = 0;
-    for (size_t i = 0; i < pl->conf.n; i++) {
-        if (!strcmp(pl->conf.sections[i].name, "pipeline")) continue;
-        add_stage(pl, &pl->conf.sections[i]);
-        stages++;
+    jvc_pipeline_settings(pl, file);
+    size_t sections = add_stages(pl);
+    if (sections == pl->n && only_resources(pl) && !pl->conf.n_problems)
+        jvc_problem(&pl->conf, (struct jvc_where){file, 1, NULL}, "no source: nothing to run");
+    per_record_names(pl);
+    for (uint32_t i = 0; i < pl->n; i++) {
+        jvc_stage_configure(pl->stages[i]);
+        add_ports(pl->stages[i]);
     }
-    bool only_resources = stages == pl->n;
-    for (uint32_t i = 0; i < pl->n; i++) only_resources &= pl->stages[i]->kind == JVC_RESOURCE;
-    if (only_resources && !pl->conf.n_problems)
-        jvc_problem(&pl->conf, (struct jvc_where){file, 1}, "no source: nothing to run");
     size_t before = pl->conf.n_problems;
     wire(pl);
-    if (stages == pl->n && pl->conf.n_problems == before) unread_ports(pl);
-    for (uint32_t i = 0; i < pl->n; i++) jvc_stage_configure(pl->stages[i]);
-    put_in_order(pl);
-    for (uint32_t i = 0; i < pl->n; i++) open_stage(pl->stages[i]);
+    bool wired = pl->conf.n_problems == before;
+    if (sections == pl->n && wired) unread_ports(pl);
+    if (put_in_order(pl)) {
+        if (wired) jvc_shape_check(pl);
+        for (uint32_t i = 0; i < pl->n; i++) open_stage(pl->stages[i]);
+    }
     if (pl->conf.n_problems) return false;
-    ready_to_run(pl);
+    jvc_pipeline_shape(pl);
     return true;
 }
 
 static void free_stage(struct jvc_stage *s)
 {
-    jvc_farm_free(s->farm);
+    jvc_gate_free(s->gate);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->room);
-    for (uint32_t i = 0; i < s->n_ports; i++) free(s->ports[i].to);
-    free(s->ports);
-    free(s->rows);
-    free(s->in.v);
-    free(s->out.v);
-    free(s->counters);
-    free(s->sums);
-    free(s->refs);
-    free(s->slots);
-    free(s->drops);
-    free(s->ctx);
+    for (uint32_t i = 0; s->ports && i <= s->n_ports; i++) {
+        free(s->ports[i].to);
+        free(s->ports[i].input);
+        free(s->ports[i].lost.v);
+    }
+    for (uint32_t i = 0; i < s->n_inputs; i++) free(s->inputs[i].moves);
+    void *const mine[] = {s->ports, s->inputs, s->rows, s->in.v, s->out.v, s->bad.v, s->counters, s->sums, s->refs,
+        s->slots, s->drops, s->merges, s->reach.v, s->after.v, s->kids.v, s->settled.v, s->carries, s->ctx};
+    for (size_t i = 0; i < sizeof mine / sizeof *mine; i++) free(mine[i]);
+    if (s->stop_fd >= 0) close(s->stop_fd);
     free(s);
 }
 
@@ -359,11 +390,17 @@ void jvc_pipeline_close(struct jvc_pipeline *pl)
     for (uint32_t i = pl->n; i > 0; i--) {
         struct jvc_stage *s = pl->stages[i - 1];
         if (s->open && s->def->close) s->def->close(s->ctx);
+        pl->leased -= s->leased;
     }
+    for (uint32_t i = 0; i < pl->n_strands; i++) jvc_strand_free(&pl->strands[i]);
     for (uint32_t i = 0; i < pl->n; i++) free_stage(pl->stages[i]);
-    if (pl->stop_fd >= 0) close(pl->stop_fd);
     if (pl->cancel_fd >= 0) close(pl->cancel_fd);
     if (pl->over_fd >= 0) close(pl->over_fd);
+    pthread_mutex_destroy(&pl->lock);
+    pthread_cond_destroy(&pl->gone);
+    free(pl->strands);
+    free(pl->places);
+    free(pl->per_record);
     free(pl->stages);
     free(pl->counters);
     free(pl->dead);

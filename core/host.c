@@ -1,4 +1,5 @@
 /* host.c: the functions a plugin calls. Their contracts stand at struct jv_host in jevons.h. */
+#include "params.h"
 #include "pipeline.h"
 
 #include <errno.h>
@@ -90,12 +91,23 @@ static bool release_late(struct jvc_block *old)
     return true;
 }
 
+/* Types whose values are bytes in a block. */
+static bool is_bytes(int32_t type)
+{
+    return type != JV_I64 && type != JV_F64;
+}
+
+static bool is_numbers(int32_t type)
+{
+    return type == JV_I32S || type == JV_F32S;
+}
+
 /* The value behind a row that may be set to something of that type (JV_UTF8 for all bytes), or null. */
 static struct jvc_value *settable(const struct jvc_stage *s, jv_buf *b, int32_t row, int32_t type)
 {
     const struct jvc_row_of *r = row_of(s, row);
     if (!r || r->kind != JVC_SLOT || !(r->access & JV_OUT)) return NULL;
-    bool fits = type == JV_UTF8 ? r->type <= JV_JSON : r->type == type;
+    bool fits = type == JV_UTF8 ? is_bytes(r->type) : r->type == type;
     return fits ? &b->v[r->at] : NULL;
 }
 
@@ -116,7 +128,12 @@ static int32_t set_bytes(const jv_host *h, jv_buf *b, int32_t row, struct jvc_va
 
 static char *host_put(const jv_host *h, jv_buf *b, int32_t row, size_t n, jv_err *err)
 {
-    struct jvc_block *block = jvc_block_new(n);
+    const struct jvc_row_of *r = row_of(self(h), row);
+    if (r && is_numbers(r->type) && n % 4) {
+        jv_fail(err, JV_FATAL, "the plugin sets row %d, an array of numbers, to %zu bytes", row, n);
+        return NULL;
+    }
+    struct jvc_block *block = jvc_block_new(self(h)->pl, n);
     if (!block) {
         no_memory(err);
         return NULL;
@@ -137,11 +154,36 @@ static int32_t host_view(const jv_host *h, jv_buf *b, int32_t row, const jv_buf 
     if (at > s.n || n > s.n - at) return jv_fail(err, JV_FATAL, "the plugin views bytes %zu+%zu of %zu", at, n, s.n);
     if (to->type == JV_UTF8 && !(jvc_utf8_boundary(s.p, s.n, at) && jvc_utf8_boundary(s.p, s.n, at + n)))
         return jv_fail(err, JV_FATAL, "the plugin cuts a character at byte %zu or %zu", at, at + n);
+    if (is_numbers(to->type) && (at % 4 || n % 4))
+        return jv_fail(err, JV_FATAL, "the plugin cuts a number at byte %zu or %zu", at, at + n);
     struct jvc_block *block = of->v[from->at].block;
     atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
     int32_t rc = set_bytes(h, b, row, (struct jvc_value){.block = block, .u.p = s.p + at, .n = n, .set = true}, err);
     if (rc < 0) jvc_block_release(block);
     return rc;
+}
+
+/* The field as it came stands in a slot of its own, so a copy is made once, and the record can still be put back. */
+static char *host_writable(const jv_host *h, jv_buf *b, int32_t row, jv_err *err)
+{
+    struct jvc_stage *s = self(h);
+    struct jvc_value *v = settable(s, b, row, JV_UTF8);
+    if (!v) {
+        not_settable("writes to", row, err);
+        return NULL;
+    }
+    if (v->block && atomic_load(&v->block->refs) == 1 && v->u.p == v->block->data) return v->block->data;
+    int32_t in = -1;
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        if (s->rows[i].access & JV_IN && !strcmp(s->rows[i].name, s->rows[row].name)) in = (int32_t)i;
+    jv_str old = v->block ? (jv_str){v->u.p, v->n} : host_get(h, b, in);
+    if (!old.p) {
+        jv_fail(err, JV_BAD, "field %s is absent", s->rows[row].name);
+        return NULL;
+    }
+    char *p = host_put(h, b, row, old.n, err);
+    if (p && old.n) memcpy(p, old.p, old.n);
+    return p;
 }
 
 static void host_put_i64(const jv_host *h, jv_buf *b, int32_t row, int64_t v)
@@ -189,69 +231,88 @@ static void remember(jv_buf *b)
 {
     struct jvc_call *c = jvc_current_call;
     b->open = true;
-    if (!c) return; /* a source's own thread: nobody's return would end its life */
     b->next = c->open;
     if (c->open) c->open->prev = b;
     c->open = b;
 }
 
-static void forget(jv_buf *b)
+static void forget(struct jvc_stage *s, jv_buf *b)
 {
     struct jvc_call *c = jvc_current_call;
     b->open = false;
     if (b->next) b->next->prev = b->prev;
     if (b->prev)
         b->prev->next = b->next;
-    else if (c && c->open == b)
+    else if (c && c->stage == s && c->open == b)
         c->open = b->next;
     b->next = b->prev = NULL;
 }
 
-/* A place in the source's window; JV_OK and *slot, or why not. */
+/* A thread of the source's own has given away what it began; when the last one has, the source may end. */
+static void own_thread_gave(struct jvc_stage *s)
+{
+    pthread_mutex_lock(&s->lock);
+    if (!--s->n_open) pthread_cond_broadcast(&s->room);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* A place in the source's window; without poll, in the lines of those that want order too. JV_OK, or why not. */
 static int32_t window_take(struct jvc_stage *s, struct jvc_node *n, jv_err *err)
 {
     int32_t rc = JV_OK;
     pthread_mutex_lock(&s->lock);
     if (atomic_load(&s->pl->stopping) || atomic_load(&s->ended)) {
         rc = jv_fail(err, JV_STOPPED, "the run is being stopped");
-    } else if (s->in_flight == s->window) {
-        rc = jv_fail(err, JV_FULL, "all %u places of the window are taken", s->window);
+    } else if (!jvc_window_has_room(s)) {
+        rc = jv_fail(err, JV_FULL, "all %u places of the window are taken, or the memory is", s->window);
     } else {
         uint32_t slot = s->first_free != UINT32_MAX ? s->first_free : s->slots_used++;
         if (slot == s->first_free) s->first_free = s->slots[slot].next_free;
         s->slots[slot].node = n;
         n->slot = slot;
-        n->sequence = s->sequence++;
-        s->in_flight++;
+        atomic_fetch_add_explicit(&s->in_flight, 1, memory_order_relaxed);
+        s->n_open += !s->def->poll;
+        if (!s->def->poll) jvc_places_begin(s, n);
     }
     pthread_mutex_unlock(&s->lock);
     return rc;
 }
 
+/* Whether what the plugin gives with a record makes sense, and it may begin one here and now. */
+static int32_t check_begin(const struct jvc_stage *s, const jv_origin *o, jv_err *err)
+{
+    const struct jvc_call *c = jvc_current_call;
+    if (s->kind != JVC_SOURCE) return jv_fail(err, JV_FATAL, "the plugin begins records but is no source");
+    if (s->def->poll && (!c || c->stage != s))
+        return jv_fail(err, JV_FATAL, "the plugin begins a record outside of poll");
+    if (!o->position.n || o->position.n > 4096 || !jvc_utf8_valid(o->position.p, o->position.n, NULL))
+        return jv_fail(err, JV_BAD, "a position is 1 to 4096 bytes of UTF-8");
+    if (o->priority < 0 || o->priority > JV_BATCH || (o->priority && s->def->poll))
+        return jv_fail(err, JV_FATAL, "the plugin begins a record with priority %d", o->priority);
+    return JV_OK;
+}
+
 static jv_buf *host_begin(const jv_host *h, const jv_origin *o, jv_err *err)
 {
     struct jvc_stage *s = self(h);
-    if (s->kind != JVC_SOURCE) {
-        jv_fail(err, JV_FATAL, "the plugin begins records but is no source");
-        return NULL;
-    }
-    if (!o->position.n || o->position.n > 4096 || !jvc_utf8_valid(o->position.p, o->position.n, NULL)) {
-        jv_fail(err, JV_BAD, "a position is 1 to 4096 bytes of UTF-8");
-        return NULL;
-    }
+    if (check_begin(s, o, err) < 0) return NULL;
     struct jvc_node *n = jvc_node_new(s, NULL, o->position.n);
     jv_buf *b = n ? jvc_buf_new(s->pl, n) : NULL;
+    if (n) {
+        memcpy((char *)n->id, o->position.p, o->position.n);
+        n->user = o->user;
+        n->lane = o->priority ? (o->priority == JV_LIVE ? JVC_LIVE : JVC_LATER) : s->lane;
+    }
     if (!b || window_take(s, n, err) < 0) {
         if (!b) no_memory(err);
-        if (n) free(n->id);
         free(n); /* never was in the window: nothing to settle */
         free(b);
         return NULL;
     }
-    memcpy(n->id, o->position.p, o->position.n);
-    n->id[n->id_n] = 0;
-    n->user = o->user;
-    remember(b);
+    if (s->def->poll)
+        remember(b);
+    else
+        b->open = true;
     return b;
 }
 
@@ -259,24 +320,30 @@ static jv_buf *host_fork(const jv_host *h, const jv_buf *parent, jv_err *err)
 {
     struct jvc_stage *s = self(h);
     struct jvc_node *up = parent->node;
+    struct jvc_call *c = jvc_current_call;
     char number[16];
-    uint32_t index = parent->children;
-    if (!(s->def->flags & JV_SPLIT)) {
-        jv_fail(err, JV_FATAL, "the plugin forks, but its stage is not JV_SPLIT");
+    if (!(s->def->flags & JV_SPLIT) || !c || c->b != parent) {
+        jv_fail(err, JV_FATAL,
+            s->def->flags & JV_SPLIT ? "the plugin forks a record that it is not processing"
+                                     : "the plugin forks, but its stage is not JV_SPLIT");
         return NULL;
     }
+    uint32_t index = c->b->children;
     int digits = snprintf(number, sizeof number, "/%u", index);
     struct jvc_node *n = jvc_node_new(up->source, up, up->id_n + (size_t)digits);
     jv_buf *b = n ? jvc_buf_copy(s->pl, parent) : NULL;
-    if (!b) {
+    if (n) {
+        memcpy((char *)n->id, up->id, up->id_n);
+        memcpy((char *)n->id + up->id_n, number, (size_t)digits);
+        n->index = index;
+    }
+    if (!b || !jvc_places_fork(s, n)) {
+        jvc_buf_release(s->pl, b);
         if (n) jvc_node_release(n);
         no_memory(err);
         return NULL;
     }
-    memcpy(n->id, up->id, up->id_n);
-    memcpy(n->id + up->id_n, number, (size_t)digits + 1);
-    n->index = index;
-    ((jv_buf *)(uintptr_t)parent)->children++; /* a count of the host's own, whoever holds the table */
+    c->b->children++;
     for (uint32_t i = 0; i < s->pl->n_counters; i++) atomic_init(&b->counts[i], 0);
     jvc_node_release(b->node); /* the copy's; the child keeps its parent itself */
     b->node = n;
@@ -292,29 +359,35 @@ static int32_t not_made(const jv_buf *b, jv_err *err)
 static int32_t host_emit(const jv_host *h, jv_buf *b, int32_t port, jv_err *err)
 {
     struct jvc_stage *s = self(h);
-    struct jvc_call *c = jvc_current_call;
+    bool source = s->kind == JVC_SOURCE;
+    const struct jvc_places *places = source ? &s->after : &s->kids;
     if (!b->open) return not_made(b, err);
-    forget(b);
-    if (port < 0 || (uint32_t)port >= s->n_ports) {
-        jvc_drop_cancelled(s, b);
-        return jv_fail(err, JV_FATAL, "the plugin emits to port %d of %u", port, s->n_ports);
-    }
-    bool cancelled = jvc_node_cancelled(b->node);
-    if (cancelled)
-        jvc_drop_cancelled(s, b);
+    bool cancelled = jvc_node_cancelled(b->node), wrong = port < 0 || (uint32_t)port >= s->n_ports;
+    if (s->def->poll || !source) forget(s, b);
+    if (source && s->def->poll) jvc_places_begin(s, b->node); /* the order of such a source is that of emit */
+    if (wrong || cancelled)
+        jvc_drop_cancelled(s, b, places);
     else
-        jvc_give(s, (uint32_t)port, b, c && c->stage == s ? c->task : NULL);
-    if (s->kind == JVC_SOURCE)
-        return atomic_load(&s->pl->stopping) ? jv_fail(err, JV_END, "nothing more is wanted") : JV_OK;
+        jvc_give(s, (uint32_t)port, b);
+    if (source && !s->def->poll) own_thread_gave(s);
+    if (wrong) return jv_fail(err, JV_FATAL, "the plugin emits to port %d of %u", port, s->n_ports);
+    if (source)
+        return atomic_load(&s->pl->stopping) || atomic_load(&s->ended) ? jv_fail(err, JV_END, "nothing more is wanted")
+                                                                       : JV_OK;
     return cancelled || atomic_load(&s->pl->cancelled) ? jv_fail(err, JV_CANCELLED, "cancelled") : JV_OK;
 }
 
 static int32_t host_reject(const jv_host *h, jv_buf *b, const jv_err *why, jv_err *err)
 {
     struct jvc_stage *s = self(h);
-    if (!b->open) return not_made(b, err);
-    forget(b);
-    jvc_reject(s, b, why);
+    if (!b->open || s->kind != JVC_SOURCE) return not_made(b, err);
+    if (s->def->poll) forget(s, b);
+    if (s->def->poll) jvc_places_begin(s, b->node);
+    if (jvc_node_cancelled(b->node))
+        jvc_drop_cancelled(s, b, &s->after);
+    else
+        jvc_reject(s, b, why);
+    if (!s->def->poll) own_thread_gave(s);
     return atomic_load(&s->pl->cancelled) ? jv_fail(err, JV_CANCELLED, "the run has ended") : JV_OK;
 }
 
@@ -324,11 +397,12 @@ static int32_t append(const jv_host *h, jv_buf *b, int32_t row, const char *more
     const struct jvc_row_of *r = row_of(self(h), row);
     struct jvc_value *v = settable(self(h), b, row, JV_UTF8);
     if (!v) return not_settable("appends to", row, err);
+    if (r->type != JV_UTF8 && r->type != JV_BYTES && r->type != JV_JSON) return not_settable("appends to", row, err);
     bool mine = b->growing == (int32_t)r->at;
     size_t old = mine ? v->n : 0;
     if (n > SIZE_MAX / 4 - old) return no_memory(err);
     if (!mine || n > v->block->cap - old) {
-        struct jvc_block *block = jvc_block_new((old + n) * 2 + 256);
+        struct jvc_block *block = jvc_block_new(self(h)->pl, (old + n) * 2 + 256);
         if (!block) return no_memory(err);
         if (old) memcpy(block->data, v->u.p, old);
         jvc_block_release(v->block);
@@ -366,45 +440,144 @@ static int32_t host_cancelled(const jv_host *h, const jv_buf *b)
     return jvc_node_cancelled(b->node);
 }
 
+/* What this thread has finished goes on before it sleeps. */
+static void before_sleep(const struct jvc_stage *s)
+{
+    if (!jvc_me) return;
+    if (jvc_me->strand == s->strand && s->kind == JVC_SOURCE)
+        jvc_strand_pass(s->strand);
+    else
+        jvc_post_all(jvc_me);
+}
+
 static int32_t host_wait(const jv_host *h, int32_t fd, int32_t events, int64_t ms)
 {
-    const struct jvc_stage *s = self(h);
-    int over = s->kind == JVC_SOURCE ? s->pl->stop_fd : s->pl->cancel_fd;
+    struct jvc_stage *s = self(h);
+    int over = s->kind == JVC_SOURCE ? s->stop_fd : s->pl->cancel_fd;
     struct pollfd p[2] = {{.fd = over, .events = POLLIN}, {.fd = fd, .events = (short)events}};
-    int64_t until = ms < 0 ? INT64_MAX : jvc_now() / 1000000 + ms;
+    int32_t answer = 0;
+    if (ms) before_sleep(s);
+    int64_t t0 = jvc_now(), until = ms < 0 ? INT64_MAX : t0 / 1000000 + ms;
     for (;;) {
         int64_t left = ms < 0 ? -1 : until - jvc_now() / 1000000;
         if (ms >= 0 && left < 0) left = 0;
         int rc = poll(p, fd < 0 ? 1 : 2, left > 1000000 ? 1000000 : (int)left);
-        if (rc < 0 && errno != EINTR) return 0;
-        if (rc > 0) return p[0].revents ? JV_STOPPED : 1;
-        if (rc == 0 && left >= 0 && left <= 1000000) return 0;
+        if (rc > 0) answer = p[0].revents ? JV_STOPPED : 1;
+        if (rc > 0 || (rc < 0 && errno != EINTR) || (rc == 0 && left >= 0 && left <= 1000000)) break;
     }
+    int64_t took = jvc_now() - t0;
+    atomic_fetch_add_explicit(&s->wait_ns, took, memory_order_relaxed);
+    if (jvc_current_call) jvc_current_call->nested_ns += took; /* waiting is not being busy */
+    return answer;
 }
 
 static void host_count(const jv_host *h, jv_buf *b, int32_t counter, int64_t n)
 {
     struct jvc_stage *s = self(h);
-    if (counter < 0 || (uint32_t)counter >= s->n_counters) return;
+    if (counter < 0 || (uint32_t)counter >= s->n_counters || b->partial) return;
     uint32_t at = s->counters[counter];
     atomic_fetch_add_explicit(&s->sums[counter], n, memory_order_relaxed);
     atomic_fetch_add_explicit(&b->counts[at], n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&b->node->root->tallies[at], n, memory_order_relaxed);
+}
+
+static int64_t host_tally(const jv_host *h, const jv_buf *b, const char *counter, int64_t absent)
+{
+    const struct jvc_pipeline *pl = self(h)->pl;
+    for (uint32_t i = 0; i < pl->n_counters; i++)
+        if (!strcmp(pl->counters[i].name, counter))
+            return atomic_load_explicit(&b->node->root->tallies[i], memory_order_relaxed);
+    return absent;
 }
 
 static int32_t host_partial(const jv_host *h, jv_buf *b, int32_t row, const char *more, size_t n, jv_err *err)
 {
     struct jvc_stage *s = self(h);
     int32_t rc = append(h, b, row, more, n, err);
-    if (rc < 0 || !s->streams) return rc;
-    if (s->farm && !jvc_task_streams(s->farm, b->task)) return JV_OK;
+    if (rc < 0 || !s->streams || b->partial || jvc_node_cancelled(b->node)) return rc;
     jv_buf *snapshot = jvc_buf_copy(s->pl, b);
     if (!snapshot) return JV_OK; /* a snapshot may vanish */
     snapshot->partial = true;
-    if (s->farm)
-        jvc_task_snapshot(s->farm, b->task, snapshot);
-    else
-        jvc_deliver(s, 0, snapshot);
+    if (jvc_me) jvc_post_all(jvc_me);
+    jvc_stream(s, 0, snapshot);
     return JV_OK;
+}
+
+static int32_t host_priority(const jv_host *h, const jv_buf *b)
+{
+    return b->node->root->lane == JVC_LIVE ? JV_LIVE : JV_BATCH;
+}
+
+static void *host_user(const jv_host *h, const jv_buf *b, const jv_ref *source)
+{
+    const struct jvc_node *root = b->node->root;
+    return source->self == root->source->ctx ? root->user : NULL;
+}
+
+static uint32_t host_children(const jv_host *h, const jv_buf *b)
+{
+    struct jvc_stage *s = self(h);
+    const struct jvc_wait *w = s->def->flags & JV_MERGE ? jvc_wait_at(s, b->node) : NULL;
+    return w ? w->n : 0;
+}
+
+static const jv_buf *host_child(const jv_host *h, const jv_buf *b, uint32_t i, jv_err *err)
+{
+    if (i >= host_children(h, b)) {
+        jv_fail(err, JV_FATAL, "the plugin asks for child %u of %u", i, host_children(h, b));
+        return NULL;
+    }
+    const struct jvc_kid *k = &jvc_wait_at(self(h), b->node)->kids[i];
+    if (k->b) return k->b;
+    jv_fail(err, k->code, "%s", k->text ? k->text : "");
+    err->reason = k->reason;
+    return NULL;
+}
+
+static int32_t host_params(const jv_host *h, const jv_buf *b, void *into, jv_err *err)
+{
+    const struct jvc_stage *s = self(h);
+    struct jvc_call *c = jvc_current_call;
+    jv_str text = {0};
+    if (!c || c->stage != s) return jv_fail(err, JV_FATAL, "the plugin asks for params outside of process");
+    if (s->params_slot >= 0 && b->v[s->params_slot].set)
+        text = (jv_str){b->v[s->params_slot].u.p, b->v[s->params_slot].n};
+    struct jvc_params_of of = {s->def->opts, s->ctx, s->def->ctx_size, s->pl->per_record};
+    return jvc_params_apply(&of, text, into, &c->arena, err);
+}
+
+static void host_fail(const jv_host *h, const jv_err *why)
+{
+    jv_err err = *why;
+    err.text[sizeof err.text - 1] = 0;
+    jvc_pipeline_fail(self(h), NULL, &err);
+}
+
+static int32_t host_lease(const jv_host *h, int32_t want)
+{
+    struct jvc_stage *s = self(h);
+    struct jvc_pipeline *pl = s->pl;
+    pthread_mutex_lock(&pl->lock);
+    int32_t left = pl->cores - pl->leased, granted = want > 0 && (want < left || !pl->cores_given) ? want : left;
+    if (granted < 1) granted = 1;
+    pl->leased += granted;
+    s->leased += granted;
+    pthread_mutex_unlock(&pl->lock);
+    return granted;
+}
+
+static int32_t host_stats(const jv_host *h, void (*write)(void *arg, const char *text, size_t n), void *arg, jv_err *err)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    if (!f) return no_memory(err);
+    jvc_stats_write(self(h)->pl, f);
+    bool whole = !ferror(f);
+    whole &= !fclose(f);
+    if (whole) write(arg, text, n);
+    free(text);
+    return whole ? JV_OK : no_memory(err);
 }
 
 const jv_host jvc_host_table = {
@@ -418,6 +591,7 @@ const jv_host jvc_host_table = {
     .get_f64 = host_get_f64,
     .put = host_put,
     .view = host_view,
+    .writable = host_writable,
     .put_i64 = host_put_i64,
     .put_f64 = host_put_f64,
     .scratch = host_scratch,
@@ -433,4 +607,13 @@ const jv_host jvc_host_table = {
     .wait = host_wait,
     .count = host_count,
     .reject = host_reject,
+    .priority = host_priority,
+    .user = host_user,
+    .children = host_children,
+    .child = host_child,
+    .tally = host_tally,
+    .params = host_params,
+    .lease = host_lease,
+    .stats = host_stats,
+    .fail = host_fail,
 };

@@ -1,7 +1,8 @@
 /*
- * ini.c: reading INI files through inih. inih does the parsing; what it would silently misread (DESIGN: its line
- * buffer, cut names, `:` for `=`, comments cut out of values, indented keys) is checked line by line in the reader
- * that feeds it. A value may go on in indented lines; blank lines between them are kept.
+ * ini.c: reading INI files through inih. inih does the parsing; what it would silently misread (its line buffer, cut
+ * names, `:` for `=`, comments cut out of values, indented keys) is looked at line by line in the reader that feeds it,
+ * and what it makes of a line is compared with what the line says. A value may go on in indented lines; blank lines
+ * between them are kept.
  */
 #include "conf.h"
 
@@ -10,11 +11,11 @@
 #include <string.h>
 
 #define MAX_FILE (64u << 20)
-#define MAX_VALUE (1u << 20)
-#define MAX_LINE (MAX_VALUE + 128) /* with its key */
-#define MAX_NAME 49u               /* inih keeps 50 bytes of a name, NUL included */
-#define MAX_INCLUDES 8             /* within each other */
+#define MAX_LINE (JVC_VALUE_MOST + 128) /* with its key */
+#define MAX_INCLUDES 8                  /* within each other */
 #define MAX_ALL_INCLUDES 256
+#define MAX_SECTIONS 4096
+#define MAX_KEYS 20000 /* of all sections */
 
 struct reading {
     struct jvc_conf *conf;
@@ -24,164 +25,204 @@ struct reading {
     int blank;              /* blank lines since the last entry or its continuation */
     int depth;
     struct jvc_section *section;
-    struct jvc_entry *last; /* the entry a continuation belongs to */
-    bool skip;              /* the line handed out was found wrong: what inih makes of it is not wanted */
+    bool lost;              /* in a section that was found wrong: its keys are passed over */
+    struct jvc_entry *last; /* the entry that an indented line continues */
+    enum {
+        AS_A_KEY,     /* stands for itself: nothing is above in this section */
+        GOES_ON,      /* continues `last` */
+        GOES_ASTRAY,  /* continues a line that was found wrong: told already */
+        GOES_NOWHERE  /* continues what takes one line */
+    } indented;       /* what an indented line does here */
+    char *copy;       /* of the line handed out last */
+    const char *says; /* its value as it stands there, while inih has not told its own reading; else null */
+    bool skip;        /* it was found wrong: inih gets a comment in its place */
 };
-
-static void read_file(struct jvc_conf *conf, const char *path, int depth, struct jvc_where from);
 
 static struct jvc_where here(const struct reading *r)
 {
     return (struct jvc_where){r->file, r->line};
 }
 
-struct jvc_section *jvc_conf_section(struct jvc_conf *conf, const char *name)
-{
-    for (size_t i = 0; i < conf->n; i++)
-        if (!strcmp(conf->sections[i].name, name)) return &conf->sections[i];
-    return NULL;
-}
-
-struct jvc_entry *jvc_section_entry(struct jvc_section *s, const char *name)
-{
-    for (size_t i = 0; i < s->n; i++)
-        if (!strcmp(s->entries[i].name, name)) return &s->entries[i];
-    return NULL;
-}
-
-struct jvc_entry *jvc_section_take(struct jvc_section *s, const char *name)
-{
-    struct jvc_entry *e = jvc_section_entry(s, name);
-    if (!e) return NULL;
-    e->used = true;
-    return e->value ? e : NULL;
-}
-
-void *jvc_conf_own(struct jvc_conf *conf, void *p)
-{
-    conf->owned = jvc_room(conf->owned, conf->n_owned, sizeof *conf->owned);
-    return conf->owned[conf->n_owned++] = p;
-}
-
-void jvc_problem(struct jvc_conf *conf, struct jvc_where where, const char *fmt, ...)
+/* The line handed out is wrong, and so is what continues it. */
+JV_PRINTF(2, 3) static void wrong_line(struct reading *r, const char *fmt, ...)
 {
     va_list ap;
     char *text;
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0) text = jvc_strdup("out of memory");
+    int n = vasprintf(&text, fmt, ap);
     va_end(ap);
-    jvc_make_printable(text);
-    conf->problems = jvc_room(conf->problems, conf->n_problems, sizeof *conf->problems);
-    conf->problems[conf->n_problems++] = (struct jvc_problem){where, jvc_conf_own(conf, text)};
-}
-
-/* A name of a section or key: letters, digits, _ and -, and dots where a key may hold them. */
-static bool name_ok(const char *s, size_t n, bool dots)
-{
-    for (size_t i = 0; i < n; i++) {
-        char c = s[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && c != '_' && c != '-' && !(dots && c == '.')) return false;
-    }
-    return n > 0 && n <= MAX_NAME;
-}
-
-static void begin_section(struct reading *r, const char *line, size_t n)
-{
-    const char *end = memchr(line, ']', n);
+    jvc_problem(r->conf, here(r), "%s", n < 0 ? "out of memory" : text);
+    if (n >= 0) free(text);
     r->last = NULL;
-    r->section = NULL;
+    r->indented = GOES_ASTRAY;
     r->skip = true;
+}
+
+/* Cuts blanks at both ends; the text is written to. */
+static char *trim(char *s)
+{
+    s += strspn(s, " \t");
+    size_t n = strlen(s);
+    while (n && strchr(" \t", s[n - 1])) n--;
+    s[n] = 0;
+    return s;
+}
+
+static bool key_ok(const char *s)
+{
+    const char *end;
+    if (strlen(s) > JVC_NAME_MOST) return false;
+    for (; *(end = strchrnul(s, '.')); s = end + 1)
+        if (!jvc_name_ok(s, (size_t)(end - s))) return false;
+    return jvc_name_ok(s, strlen(s));
+}
+
+/* ---- lines, before inih sees them ---- */
+
+static void begin_section(struct reading *r, char *line)
+{
+    char *end = strchr(line, ']');
+    r->section = NULL;
+    r->lost = true;
     if (!end) {
-        jvc_problem(r->conf, here(r), "a section's name ends with `]`");
+        wrong_line(r, "a section's name ends with `]`");
         return;
     }
-    size_t len = (size_t)(end - line) - 1, rest = n - len - 2;
-    if (!name_ok(line + 1, len, false)) {
-        jvc_problem(r->conf, here(r), "`%.*s` is no name for a section: letters, digits, _ and -, at most %u of them",
-            (int)(len > 60 ? 60 : len), line + 1, MAX_NAME);
+    size_t n = (size_t)(end - line) - 1;
+    if (n > JVC_NAME_MOST || !jvc_name_ok(line + 1, n)) {
+        wrong_line(r, "`%.*s` is no name for a section: letters, digits, _ and -, at most %u of them",
+            (int)(n > 60 ? 60 : n), line + 1, JVC_NAME_MOST);
         return;
     }
-    if (strspn(end + 1, " \t") < rest && end[1 + strspn(end + 1, " \t")] != ';' &&
-        end[1 + strspn(end + 1, " \t")] != '#') {
-        jvc_problem(r->conf, here(r), "text after `[%.*s]`", (int)len, line + 1);
+    char *name = jvc_conf_own(r->conf, jvc_strndup(line + 1, n)), *rest = trim(end + 1);
+    if (*rest && *rest != ';' && *rest != '#') {
+        wrong_line(r, "text after `[%s]`", name);
         return;
     }
-    char *name = jvc_conf_own(r->conf, jvc_strndup(line + 1, len));
     struct jvc_section *old = jvc_conf_section(r->conf, name);
     if (old) {
-        jvc_problem(r->conf, here(r), "section [%s] stands at %s:%d already", name, old->where.file, old->where.line);
+        wrong_line(r, "section [%s] stands at %s:%d already", name, old->where.file, old->where.line);
         return;
     }
-    r->conf->sections = jvc_room(r->conf->sections, r->conf->n, sizeof *r->conf->sections);
-    r->section = &r->conf->sections[r->conf->n++];
-    *r->section = (struct jvc_section){.name = name, .where = here(r)};
-    r->skip = false;
-}
-
-/* Looks at one line before inih does. Sets r->skip when the line is wrong. */
-static void look_at_line(struct reading *r, const char *line, size_t n)
-{
-    size_t indent = strspn(line, " \t");
-    r->skip = false;
-    if (indent >= n) {
-        r->blank++;
-        return;
-    }
-    char c = line[indent];
-    if (indent && r->last && (c == ';' || c == '#')) {
-        jvc_problem(r->conf,
-            here(r), "`%c` begins an indented line: a comment starts in the first column, a text with such lines belongs in a file (`%s = @FILE`)",
-            c, r->last->name);
-        r->skip = true;
-        return;
-    }
-    if (c == ';' || c == '#') return;
-    if (indent && r->last) return; /* a continuation: anything goes */
-    if (c == '[') {
-        begin_section(r, line + indent, n - indent);
-        return;
-    }
-    const char *eq = memchr(line, '=', n), *colon = memchr(line, ':', n);
+    r->section = jvc_conf_add_section(r->conf, name, here(r));
+    r->lost = false;
     r->last = NULL;
-    r->skip = true;
-    if (colon && (!eq || colon < eq))
-        jvc_problem(r->conf, here(r), "`:` before the first `=`: write `key = value`");
-    else if (!eq)
-        jvc_problem(r->conf, here(r), "neither [section] nor key = value nor comment");
-    else
-        r->skip = false;
+    r->indented = AS_A_KEY;
 }
 
-/* inih's reader: the next line, like fgets. */
+/* A line that continues an entry. What was hardly meant so is an error: a comment, a section; that keys are not among
+ * these lines can only be seen when the plugin is known (`more` in conf.h). */
+static void look_at_more(struct reading *r, char *line)
+{
+    size_t n = strlen(line);
+    const char *name = r->last->name;
+    if (*line == ';' || *line == '#')
+        wrong_line(r,
+            "`%c` begins an indented line: a comment starts in the first column, a text with such lines belongs "
+            "in a file (`%s = @FILE`)",
+            *line, name);
+    else if (n > 2 && *line == '[' && line[n - 1] == ']' && jvc_name_ok(line + 1, n - 2))
+        wrong_line(r,
+            "`%.60s` is indented, so it belongs to the value of `%s`: unindent it, or put the text into a file "
+            "(`%s = @FILE`)",
+            line, name, name);
+    else
+        r->says = line;
+}
+
+static void look_at_key(struct reading *r, char *line)
+{
+    char *eq = strchr(line, '='), *colon = strchr(line, ':');
+    if (colon && (!eq || colon < eq)) {
+        wrong_line(r, "`:` before the first `=`: write `key = value`");
+    } else if (!eq) {
+        wrong_line(r, "neither [section] nor key = value nor comment");
+    } else {
+        *eq = 0;
+        char *key = trim(line);
+        r->says = trim(eq + 1);
+        if (!key_ok(key))
+            wrong_line(r, "`%.60s` is no name for a key: letters, digits, _ and -, dots between them, at most %u in all",
+                key, JVC_NAME_MOST);
+    }
+}
+
+/* Looks at one line; r->copy is cut up for it. */
+static void look_at_line(struct reading *r)
+{
+    char *line = r->copy;
+    bool indent = *line == ' ' || *line == '\t';
+    for (const unsigned char *u = (unsigned char *)line; *u; u++)
+        if ((*u < 0x20 && *u != '\t') || *u == 0x7f) {
+            wrong_line(r, "a control character (0x%02x): a text with such belongs in a file, key = @FILE", *u);
+            return;
+        }
+    line = trim(line);
+    r->skip = false;
+    r->says = NULL;
+    if (!*line) {
+        r->blank++;
+    } else if (indent && r->indented == GOES_ASTRAY) {
+        r->skip = true;
+    } else if (indent && r->indented == GOES_NOWHERE) {
+        wrong_line(r, "an indented line, with nothing above that could go on in it");
+    } else if (indent && r->indented == GOES_ON) {
+        look_at_more(r, line);
+    } else if (*line == '[') {
+        begin_section(r, line);
+    } else if (*line != ';' && *line != '#') {
+        r->last = NULL;
+        look_at_key(r, line);
+    }
+}
+
+static bool is_full(struct reading *r)
+{
+    struct jvc_conf *conf = r->conf;
+    if (conf->full || (conf->n <= MAX_SECTIONS && conf->n_entries <= MAX_KEYS)) return conf->full;
+    jvc_problem(conf, (struct jvc_where){r->file}, "%s:%d: more than %d sections or %d keys: what follows is not read",
+        r->file, r->line, MAX_SECTIONS, MAX_KEYS);
+    return conf->full = true;
+}
+
+/* Every line with something to say comes back from inih as an entry. */
+static void has_come_back(struct reading *r)
+{
+    if (r->says && !r->skip)
+        wrong_line(r, "inih does not understand this line: put the value into a file, key = @FILE");
+    r->says = NULL;
+}
+
+/* inih's reader: the next line, like fgets. What is wrong is a comment to inih. */
 static char *next_line(char *buf, int size, void *arg)
 {
     struct reading *r = arg;
-    if (!*r->text) return NULL;
+    has_come_back(r);
+    if (!*r->text || is_full(r)) return NULL;
     size_t n = strcspn(r->text, "\n"), len = n;
     const char *line = r->text;
     r->text += n + (line[n] == '\n');
     r->line++;
     if (len && line[len - 1] == '\r') len--;
     if (len > MAX_LINE || len + 3 > (size_t)size) {
-        jvc_problem(r->conf, here(r), "a line of %zu bytes: at most %u fit", len,
+        wrong_line(r, "a line of %zu bytes: at most %u fit", len,
             MAX_LINE < (unsigned)size - 3 ? MAX_LINE : (unsigned)size - 3);
-        r->skip = true;
-        r->last = NULL;
         return strcpy(buf, ";\n");
     }
     memcpy(buf, line, len);
     memcpy(buf + len, "\n", 2);
-    char *copy = jvc_strndup(line, len);
-    look_at_line(r, copy, len);
-    free(copy);
-    return r->skip ? strcpy(buf, ";\n") : buf; /* what is wrong is a comment to inih */
+    free(r->copy);
+    r->copy = jvc_strndup(line, len);
+    look_at_line(r);
+    return r->skip ? strcpy(buf, ";\n") : buf;
 }
+
+/* ---- entries, as inih gives them ---- */
 
 static bool too_long(struct reading *r, const char *name, size_t n)
 {
-    if (n <= MAX_VALUE) return false;
-    jvc_problem(r->conf, here(r), "the value of `%.60s` is longer than %u bytes", name, MAX_VALUE);
+    if (n <= JVC_VALUE_MOST) return false;
+    wrong_line(r, "the value of `%.60s` is longer than %u bytes", name, JVC_VALUE_MOST);
     return true;
 }
 
@@ -206,20 +247,34 @@ static void continue_entry(struct reading *r, const char *value)
     e->more[e->n_more++] = (struct jvc_more){old + breaks, r->line};
 }
 
-static struct jvc_entry *new_entry(struct jvc_section *s, struct jvc_entry e)
-{
-    s->entries = jvc_room(s->entries, s->n, sizeof *s->entries);
-    s->entries[s->n] = e;
-    return &s->entries[s->n++];
-}
-
 static void include(struct reading *r, const char *value)
 {
-    char *path =
-        jvc_conf_own(r->conf, value[0] == '/' ? jvc_strdup(value) : jvc_format("%s/%s", r->dir ? r->dir : ".", value));
+    char *path = jvc_expand_environment(r->conf, "include", value, here(r));
     size_t at = r->section ? (size_t)(r->section - r->conf->sections) : SIZE_MAX;
-    read_file(r->conf, path, r->depth + 1, here(r));
+    r->indented = GOES_NOWHERE;
+    if (path && !*path) jvc_problem(r->conf, here(r), "`include` names no file");
+    if (!path || !*path) return;
+    if (*path != '/' && r->dir) path = jvc_conf_own(r->conf, jvc_format("%s/%s", r->dir, path));
+    jvc_ini_read(r->conf, path, r->depth + 1, here(r));
     r->section = at == SIZE_MAX ? NULL : &r->conf->sections[at]; /* the array may have moved */
+}
+
+static void begin_entry(struct reading *r, const char *name, const char *value)
+{
+    struct jvc_entry *old = jvc_section_entry(r->section, name);
+    if (old) {
+        wrong_line(r, "`%s` of [%s] stands at %s:%d already", name, r->section->name, old->where.file, old->where.line);
+        return;
+    }
+    if (too_long(r, name, strlen(value))) return;
+    r->last = jvc_conf_add(r->conf, r->section,
+        (struct jvc_entry){
+            .name = jvc_conf_own(r->conf, jvc_strdup(name)),
+            .raw = jvc_conf_own(r->conf, jvc_strdup(value)),
+            .dir = r->dir,
+            .where = here(r),
+        });
+    r->indented = GOES_ON;
 }
 
 /* inih's handler: one key = value, or one more line of the value before. */
@@ -227,41 +282,29 @@ static int on_entry(void *arg, const char *section, const char *name, const char
 {
     struct reading *r = arg;
     if (r->skip || !name || !value) return 1;
-    if (r->last && !strcmp(r->last->name, name) && r->last->where.line != r->line) {
+    bool as_it_stands = r->says && !strcmp(r->says, value);
+    r->says = NULL;
+    if (!as_it_stands) {
+        wrong_line(r,
+            "inih reads this line in another way than it stands there: put the value into a file, key = @FILE");
+        return 1;
+    }
+    if (r->lost) {
+        r->indented = GOES_ASTRAY;
+    } else if (r->last) {
         continue_entry(r, value);
-        r->blank = 0;
-        return 1;
-    }
-    r->last = NULL;
-    r->blank = 0;
-    if (!strcmp(name, "include") && (!r->section || !strcmp(r->section->name, "pipeline"))) {
+    } else if (!strcmp(name, "include") && (!r->section || !strcmp(r->section->name, "pipeline"))) {
         include(r, value);
-        return 1;
+    } else if (r->section) {
+        begin_entry(r, name, value);
+    } else {
+        wrong_line(r, "`%.60s` stands before the first [section]", name);
     }
-    if (!r->section) {
-        if (!*section) jvc_problem(r->conf, here(r), "`%.60s` stands before the first [section]", name);
-        return 1;
-    }
-    if (!name_ok(name, strlen(name), true)) {
-        jvc_problem(r->conf, here(r),
-            "`%.60s` is no name for a key: letters, digits, _, - and dots, at most %u of them", name, MAX_NAME);
-        return 1;
-    }
-    struct jvc_entry *old = jvc_section_entry(r->section, name);
-    if (old) {
-        jvc_problem(r->conf, here(r), "`%s` of [%s] stands at %s:%d already", name, r->section->name, old->where.file,
-            old->where.line);
-        return 1;
-    }
-    if (too_long(r, name, strlen(value))) return 1;
-    r->last = new_entry(r->section, (struct jvc_entry){
-                                        .name = jvc_conf_own(r->conf, jvc_strdup(name)),
-                                        .raw = jvc_conf_own(r->conf, jvc_strdup(value)),
-                                        .dir = r->dir,
-                                        .where = here(r),
-                                    });
+    r->blank = 0;
     return 1;
 }
+
+/* ---- files ---- */
 
 /* Whether the text can be given to inih at all. */
 static bool text_ok(struct jvc_conf *conf, const char *file, const char *text, size_t n)
@@ -282,20 +325,34 @@ static char *folder_of(const char *path)
     return jvc_strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-static void parse(struct reading *r)
+#ifdef JVC_INIH_TUNABLE
+/* Debian's build of inih has its settings as variables. */
+static void tune(const char *text)
 {
-#ifdef JVC_INIH_TUNABLE /* Debian's build of inih has its settings as variables */
+    size_t longest = 0;
+    for (size_t n; *text; text += n + (text[n] == '\n')) {
+        n = strcspn(text, "\n");
+        if (n > longest) longest = n;
+    }
     ini_use_stack = 0;
     ini_allow_realloc = 0;
-    ini_initial_alloc = ini_max_line = MAX_LINE + 16;
+    ini_initial_alloc = ini_max_line = (int)(longest < MAX_LINE ? longest : MAX_LINE) + 16;
     ini_allow_inline_comments = 0;
+}
+#endif
+
+static void parse(struct reading *r)
+{
+    size_t before = r->conf->n_problems;
+#ifdef JVC_INIH_TUNABLE
+    tune(r->text);
 #endif
     int rc = ini_parse_stream(next_line, r, on_entry, r);
-    if (rc == -2) jvc_problem(r->conf, here(r), "out of memory");
-    if (rc > 0) jvc_problem(r->conf, (struct jvc_where){r->file, rc}, "not understood");
+    has_come_back(r);
+    if (rc && r->conf->n_problems == before) jvc_problem(r->conf, here(r), "inih failed: %d", rc);
 }
 
-static void read_file(struct jvc_conf *conf, const char *path, int depth, struct jvc_where from)
+void jvc_ini_read(struct jvc_conf *conf, const char *path, int depth, struct jvc_where from)
 {
     jv_err err;
     size_t n;
@@ -315,90 +372,6 @@ static void read_file(struct jvc_conf *conf, const char *path, int depth, struct
         if (!strncmp(text, "\xef\xbb\xbf", 3)) r.text += 3;
         parse(&r);
     }
+    free(r.copy);
     free(text);
-}
-
-static void override(struct jvc_conf *conf, const char *arg)
-{
-    struct jvc_where where = {0};
-    const char *eq = strchr(arg, '='), *dot = strchr(arg, '.');
-    if (!strncmp(arg, "--", 2)) {
-        jvc_problem(conf, where, "`%s`: options stand before the file", arg);
-        return;
-    }
-    if (!eq || !dot || dot > eq || dot == arg || dot + 1 == eq) {
-        jvc_problem(conf, where, "`%s`: an override is section.key=value", arg);
-        return;
-    }
-    if (!jvc_utf8_valid(eq, strlen(eq), NULL)) {
-        jvc_problem(conf, where, "the value of %.*s is not UTF-8", (int)(eq - arg), arg);
-        return;
-    }
-    char *section = jvc_conf_own(conf, jvc_strndup(arg, (size_t)(dot - arg)));
-    char *key = jvc_conf_own(conf, jvc_strndup(dot + 1, (size_t)(eq - dot - 1)));
-    struct jvc_section *s = jvc_conf_section(conf, section);
-    if (!s && !strcmp(section, "pipeline")) {
-        conf->sections = jvc_room(conf->sections, conf->n, sizeof *conf->sections);
-        s = &conf->sections[conf->n++];
-        *s = (struct jvc_section){.name = section, .where = where};
-    }
-    if (!s) {
-        struct jvc_nearest near = {.name = section};
-        for (size_t i = 0; i < conf->n; i++) jvc_nearest_try(&near, conf->sections[i].name);
-        jvc_problem(conf, where, "%s: no section [%s]%s", arg, section, jvc_nearest_hint(&near));
-        return;
-    }
-    struct jvc_entry *e = jvc_section_entry(s, key);
-    if (!e) e = new_entry(s, (struct jvc_entry){.name = key});
-    free(e->more);
-    free(e->grown);
-    where.section = s->name;
-    *e = (struct jvc_entry){.name = e->name, .raw = eq + 1, .where = where, .literal = true};
-}
-
-void jvc_conf_read(struct jvc_conf *conf, const char *path, char *const *overrides, size_t n)
-{
-    *conf = (struct jvc_conf){0};
-    read_file(conf, path, 0, (struct jvc_where){path, 0});
-    for (size_t i = 0; i < n; i++) override(conf, overrides[i]);
-    jvc_expand_all(conf);
-}
-
-static int by_place(const void *a, const void *b)
-{
-    const struct jvc_problem *x = a, *y = b;
-    int files = !x->where.file - !y->where.file;
-    if (!files && x->where.file) files = strcmp(x->where.file, y->where.file);
-    return files ? files : x->where.line - y->where.line;
-}
-
-size_t jvc_problems_print(const struct jvc_conf *conf)
-{
-    if (conf->n_problems) qsort(conf->problems, conf->n_problems, sizeof *conf->problems, by_place);
-    for (size_t i = 0; i < conf->n_problems; i++) {
-        const struct jvc_problem *p = &conf->problems[i];
-        if (p->where.file && p->where.line)
-            fprintf(stderr, "%s:%d: %s\n", p->where.file, p->where.line, p->text);
-        else if (p->where.section)
-            fprintf(stderr, "command line: [%s] %s\n", p->where.section, p->text);
-        else
-            fprintf(stderr, "%s: %s\n", p->where.file ? "jevons" : "command line", p->text);
-    }
-    return conf->n_problems;
-}
-
-void jvc_conf_free(struct jvc_conf *conf)
-{
-    for (size_t i = 0; i < conf->n; i++) {
-        for (size_t k = 0; k < conf->sections[i].n; k++) {
-            free(conf->sections[i].entries[k].more);
-            free(conf->sections[i].entries[k].grown);
-        }
-        free(conf->sections[i].entries);
-    }
-    for (size_t i = 0; i < conf->n_owned; i++) free(conf->owned[i]);
-    free(conf->sections);
-    free(conf->problems);
-    free(conf->owned);
-    *conf = (struct jvc_conf){0};
 }

@@ -1,6 +1,6 @@
 /* plugin.c: see plugin.h. */
 #include "plugin.h"
-#include "option.h"
+#include "fit.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -37,106 +37,6 @@ void jvc_plugin_folders(const char *const *plugin_path, size_t n)
     add_folder(jvc_strdup(JVC_PLUGIN_DIR));
 }
 
-const void *jvc_row(const void *table, uint32_t stride, uint32_t i)
-{
-    if (!table) return NULL;
-    const char *row = (const char *)table + (size_t)stride * i;
-    const char *const *name = (const void *)row; /* the first member of every row is its name */
-    return *name ? row : NULL;
-}
-
-/* One line of a refusal: what the plugin has, what the host wants. */
-static int32_t size_fits(const char *what, uint32_t theirs, size_t ours, jv_err *err)
-{
-    if (theirs == ours) return JV_OK;
-    return jv_fail(err, JV_BAD, "its %s has %u bytes, the host's %zu: it was built against another jevons.h", what,
-        theirs, ours);
-}
-
-static int32_t check_layout(const jv_plugin *d, jv_err *err)
-{
-    if (memcmp(d->magic, JV_MAGIC, sizeof JV_MAGIC))
-        return jv_fail(err, JV_BAD, "its jv_plugin_desc begins with \"%.7s\", not \"" JV_MAGIC "\": no jevons plugin",
-            d->magic);
-    if (d->abi_major != JV_ABI_MAJOR || d->abi_minor > JV_ABI_MINOR)
-        return jv_fail(err, JV_BAD, "it speaks ABI %u.%u, the host %u.%u", d->abi_major, d->abi_minor, JV_ABI_MAJOR,
-            JV_ABI_MINOR);
-    const struct {
-        const char *what;
-        uint32_t theirs;
-        size_t ours;
-    } sizes[] = {
-        {"jv_plugin", d->struct_size, sizeof(jv_plugin)},
-        {"jv_stage", d->stage_size, sizeof(jv_stage)},
-        {"jv_field", d->field_size, sizeof(jv_field)},
-        {"jv_port", d->port_size, sizeof(jv_port)},
-        {"jv_opt", d->opt_size, sizeof(jv_opt)},
-        {"jv_counter", d->counter_size, sizeof(jv_counter)},
-        {"jv_service", d->service_size, sizeof(jv_service)},
-    };
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (size_fits(sizes[i].what, sizes[i].theirs, sizes[i].ours, err) < 0) return JV_BAD;
-    return JV_OK;
-}
-
-const char *const jvc_host_keys[] = {"plugin", "from", "threads", "on_error", "retries", "in_flight", "ordered",
-    "isolate", "timeout", "priority", NULL};
-
-/* A key of a section: of the host, a field's row, or an option. Two of one name could not both be set. */
-static int32_t check_key(const jv_plugin *d, const jv_stage *s, const char *key, jv_err *err)
-{
-    int n = 0;
-    for (size_t i = 0; jvc_host_keys[i]; i++)
-        if (!strcmp(key, jvc_host_keys[i]))
-            return jv_fail(err, JV_BAD, "stage %s: `%s` is a key of the host", s->name, key);
-    for (uint32_t i = 0; JVC_FIELD(d, s, i); i++) n += !strcmp(key, JVC_FIELD(d, s, i)->name);
-    for (uint32_t i = 0; JVC_OPT(d, s, i); i++) n += !strcmp(key, JVC_OPT(d, s, i)->name);
-    return n > 1 ? jv_fail(err, JV_BAD, "stage %s: `%s` stands twice among its fields and options", s->name, key) : JV_OK;
-}
-
-static int32_t check_stage(const jv_plugin *d, const jv_stage *s, jv_err *err)
-{
-    if (!s->name || !*s->name || !s->brief) return jv_fail(err, JV_BAD, "a stage without a name or brief");
-    if (s->poll && s->process)
-        return jv_fail(err, JV_BAD, "stage %s has poll and process: a source or a filter?", s->name);
-    if (s->poll && !JVC_PORT(d, s, 0)) return jv_fail(err, JV_BAD, "source %s has no port", s->name);
-    if (!s->poll && !s->process && s->ports)
-        return jv_fail(err, JV_BAD, "stage %s has ports but neither poll nor process", s->name);
-    if (s->threads > 1 && !(s->flags & JV_PARALLEL))
-        return jv_fail(err, JV_BAD, "stage %s wants %u threads but is not PARALLEL", s->name, s->threads);
-    if ((s->flags & JV_PARALLEL) && (s->flags & JV_ORDERED))
-        return jv_fail(err, JV_BAD, "stage %s is PARALLEL and ORDERED", s->name);
-    for (uint32_t i = 0; JVC_PORT(d, s, i); i++)
-        if (i >= JV_MAX_PORTS) return jv_fail(err, JV_BAD, "stage %s has more than %d ports", s->name, JV_MAX_PORTS);
-    for (uint32_t i = 0; JVC_FIELD(d, s, i); i++) {
-        const jv_field *f = JVC_FIELD(d, s, i);
-        bool in = f->access & JV_IN, out = f->access & JV_OUT;
-        if (f->type < JV_UTF8 || f->type > JV_F64 || !f->field || !f->help || in == out)
-            return jv_fail(err, JV_BAD, "stage %s: field row %s lacks a type, name, help, or one of JV_IN and JV_OUT",
-                s->name, f->name);
-        if (check_key(d, s, f->name, err) < 0) return JV_BAD;
-    }
-    for (uint32_t i = 0; JVC_OPT(d, s, i); i++) {
-        if (jvc_option_check(JVC_OPT(d, s, i), s->ctx_size, err) < 0 || check_key(d, s, JVC_OPT(d, s, i)->name, err) < 0)
-            return JV_BAD;
-    }
-    return JV_OK;
-}
-
-static int32_t check_plugin(const jv_plugin *d, const char *name, jv_err *err)
-{
-    if (check_layout(d, err) < 0) return JV_BAD;
-    if (!d->name || !d->version || !d->license || !d->stages || !d->n_stages)
-        return jv_fail(err, JV_BAD, "its description has holes");
-    if (strcmp(d->name, name))
-        return jv_fail(err, JV_BAD, "it calls itself %s: rename the file to " PREFIX "%s" SUFFIX, d->name, d->name);
-    for (uint32_t i = 0; i < d->n_stages; i++)
-        if (check_stage(d, JVC_STAGE(d, i), err) < 0) return JV_BAD;
-    if (d->n_stages == 1 && strcmp(d->stages->name, d->name))
-        return jv_fail(err, JV_BAD, "its only stage is called %s, not %s like the plugin", d->stages->name, d->name);
-    return JV_OK;
-}
-
 /* Loads one file, once. */
 static struct jvc_plugin *load(const char *path, const char *name, jv_err *err)
 {
@@ -147,17 +47,21 @@ static struct jvc_plugin *load(const char *path, const char *name, jv_err *err)
         jv_fail(err, JV_BAD, "%s does not load: %s", path, dlerror());
         return NULL;
     }
-    const jv_plugin *d = dlsym(dso, "jv_plugin_desc");
+    const jv_plugin *theirs = dlsym(dso, "jv_plugin_desc");
+    if (!theirs) {
+        jv_fail(err, JV_BAD, "%s is refused: it exports no jv_plugin_desc: no jevons plugin", path);
+        return NULL;
+    }
+    struct jvc_arena mem = {0};
     jv_err why;
-    if (!d || check_plugin(d, name, &why) < 0) {
-        if (d)
-            jv_fail(err, JV_BAD, "%s is refused: %s", path, why.text);
-        else
-            jv_fail(err, JV_BAD, "%s is refused: it exports no jv_plugin_desc: no jevons plugin", path);
+    const jv_plugin *d = jvc_fit(theirs, name, &mem, &why);
+    if (!d) {
+        jv_fail(err, JV_BAD, "%s is refused: %s", path, why.text);
+        jvc_arena_free(&mem);
         return NULL;
     }
     struct jvc_plugin *p = jvc_alloc(sizeof *p);
-    *p = (struct jvc_plugin){jvc_strdup(path), jvc_strdup(name), d};
+    *p = (struct jvc_plugin){jvc_strdup(path), jvc_strdup(name), d, mem};
     loaded = jvc_room(loaded, n_loaded, sizeof *loaded);
     return loaded[n_loaded++] = p;
 }

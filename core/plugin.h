@@ -9,7 +9,8 @@
 
 struct jvc_plugin {
     char *path, *name;
-    const jv_plugin *desc;
+    const jv_plugin *desc; /* a copy with rows of this host's sizes: its tables are plain arrays, null when empty */
+    struct jvc_arena mem;  /* that it lies in */
 };
 
 /* The folders searched, in order: those of `plugin_path` (a list as in the INI file, may be null), the build tree
@@ -25,16 +26,15 @@ struct jvc_plugin *const *jvc_plugin_all(size_t *n, void (*refused)(const char *
 
 /* The keys any section may have; ends with null. No option or field of a plugin may be called so. */
 extern const char *const jvc_host_keys[];
+#define JVC_N_HOST_KEYS 7 /* so many of them, from the first, this version knows what to do with */
 
-/* Row i of a table whose rows are `stride` bytes, or null past its end (a null first member) or when there is no
- * table. */
-const void *jvc_row(const void *table, uint32_t stride, uint32_t i);
-
-#define JVC_STAGE(d, i) ((const jv_stage *)(const void *)((const char *)(d)->stages + (size_t)(i) * (d)->stage_size))
-#define JVC_FIELD(d, s, i) ((const jv_field *)jvc_row((s)->fields, (d)->field_size, i))
-#define JVC_PORT(d, s, i) ((const jv_port *)jvc_row((s)->ports, (d)->port_size, i))
-#define JVC_OPT(d, s, i) ((const jv_opt *)jvc_row((s)->opts, (d)->opt_size, i))
-#define JVC_COUNTER(d, s, i) ((const jv_counter *)jvc_row((s)->counters, (d)->counter_size, i))
-#define JVC_SERVICE(d, s, i) ((const jv_service *)jvc_row((s)->services, (d)->service_size, i))
+/* Row i of a table, or null past its end. */
+#define JVC_ROW(table, i) ((table) && (table)[i].name ? &(table)[i] : NULL)
+#define JVC_STAGE(d, i) (&(d)->stages[i])
+#define JVC_FIELD(d, s, i) ((void)(d), JVC_ROW((s)->fields, i))
+#define JVC_PORT(d, s, i) ((void)(d), JVC_ROW((s)->ports, i))
+#define JVC_OPT(d, s, i) ((void)(d), JVC_ROW((s)->opts, i))
+#define JVC_COUNTER(d, s, i) ((void)(d), JVC_ROW((s)->counters, i))
+#define JVC_SERVICE(d, s, i) ((void)(d), (s)->services && (s)->services[i].id ? &(s)->services[i] : NULL)
 
 #endif

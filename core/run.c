@@ -11,32 +11,76 @@
 #include <unistd.h>
 
 #define CLOSE_WITHIN_NS 5000000000 /* after a cancel */
+#define POLL_NS 50000              /* how long a source is polled before what it began goes on */
 
-static void wake_sources(struct jvc_pipeline *pl)
+/* Calls a source's `stop`, once. */
+static void tell_stop(struct jvc_stage *s)
 {
-    for (uint32_t i = 0; i < pl->n; i++) {
-        struct jvc_stage *s = pl->stages[i];
-        if (s->kind != JVC_SOURCE) continue;
-        pthread_mutex_lock(&s->lock);
-        pthread_cond_broadcast(&s->room);
-        pthread_mutex_unlock(&s->lock);
-    }
+    if (s->kind == JVC_SOURCE && s->started && s->def->stop && !atomic_exchange(&s->told_to_stop, true))
+        s->def->stop(s->ctx);
+}
+
+static bool is_calling(const struct jvc_stage *s)
+{
+    for (const struct jvc_call *c = jvc_current_call; c; c = c->outer)
+        if (c->stage == s) return true;
+    return false;
+}
+
+/* A source admits no more: whatever it waits for, it hears. Its `stop` is called here, unless this is a thread that the
+ * source may be waiting for there: one within a function of its, or (without poll) any but the one that waits for its
+ * end. */
+static void end_source(struct jvc_stage *s)
+{
+    eventfd_write(s->stop_fd, 1);
+    pthread_mutex_lock(&s->lock);
+    pthread_cond_broadcast(&s->room);
+    pthread_mutex_unlock(&s->lock);
+    if (s->def->poll && !is_calling(s)) tell_stop(s);
 }
 
 void jvc_pipeline_stop(struct jvc_pipeline *pl)
 {
     if (atomic_exchange(&pl->stopping, true)) return;
-    eventfd_write(pl->stop_fd, 1);
-    wake_sources(pl);
     for (uint32_t i = 0; i < pl->n; i++)
-        if (pl->stages[i]->kind == JVC_SOURCE && pl->stages[i]->started && pl->stages[i]->def->stop)
-            pl->stages[i]->def->stop(pl->stages[i]->ctx);
+        if (pl->stages[i]->kind == JVC_SOURCE) end_source(pl->stages[i]);
 }
 
 void jvc_pipeline_cancel(struct jvc_pipeline *pl)
 {
-    if (!atomic_exchange(&pl->cancelled, true)) eventfd_write(pl->cancel_fd, 1);
+    if (atomic_exchange(&pl->cancelled, true)) return;
     jvc_pipeline_stop(pl);
+    for (uint32_t i = 0; i < pl->n; i++) {
+        struct jvc_stage *s = pl->stages[i];
+        if (s->kind != JVC_SOURCE) continue;
+        pthread_mutex_lock(&s->lock);
+        for (uint32_t k = 0; k < s->slots_used; k++)
+            if (s->slots[k].node) atomic_store(&s->slots[k].node->cancelled, 1);
+        pthread_mutex_unlock(&s->lock);
+    }
+    eventfd_write(pl->cancel_fd, 1);
+    for (uint32_t i = 0; i < pl->n_strands; i++) jvc_strand_wake(&pl->strands[i]);
+}
+
+/* Whether anybody behind s, or s itself, wants what may still come to it. */
+static bool wanted(const struct jvc_stage *s)
+{
+    if (atomic_load(&s->ended)) return false;
+    if (s->kind == JVC_SINK) return true;
+    for (uint32_t p = 0; p <= s->n_ports; p++)
+        for (uint32_t i = 0; i < s->ports[p].n; i++)
+            if (wanted(s->ports[p].to[i])) return true;
+    return false;
+}
+
+void jvc_stage_end(struct jvc_stage *s)
+{
+    if (atomic_exchange(&s->ended, true)) return;
+    for (uint32_t i = 0; i < s->pl->n; i++) {
+        struct jvc_stage *source = s->pl->stages[i];
+        if (source->kind != JVC_SOURCE || wanted(source)) continue;
+        if (!atomic_exchange(&source->ended, true)) end_source(source);
+    }
 }
 
 void jvc_pipeline_fail(struct jvc_stage *s, const jv_buf *b, const jv_err *err)
@@ -46,62 +90,124 @@ void jvc_pipeline_fail(struct jvc_stage *s, const jv_buf *b, const jv_err *err)
     jvc_pipeline_cancel(s->pl);
 }
 
+/* Room is told when a quarter of the window is free, so that a full one is not refilled record by record. */
+static bool worth_telling(const struct jvc_stage *s, uint32_t in_flight)
+{
+    return in_flight <= s->window - (s->window + 3) / 4;
+}
+
 void jvc_root_settled(struct jvc_node *root)
 {
     struct jvc_stage *s = root->source;
     int32_t status = atomic_load(&root->status);
-    jv_err none = {0};
+    if (status == JV_OK || status == JV_DROP) status = atomic_load(&root->delivered) ? JV_OK : JV_DROP;
+    jv_err none = {.code = status, .reason = status == JV_DROP ? "nothing came of it" : NULL};
     atomic_fetch_add(&s->pl->roots_done, 1);
     if (status == JV_CANCELLED) atomic_fetch_add(&s->pl->roots_cancelled, 1);
-    none.code = status;
-    if (s->def->done) s->def->done(s->ctx, root->user, status, root->err ? root->err : &none);
+    if (s->def->done)
+        s->def->done(s->ctx, root->user, root->bare, status, root->err && status != JV_OK ? root->err : &none);
     pthread_mutex_lock(&s->lock);
     s->slots[root->slot].node = NULL;
     s->slots[root->slot].generation++;
     s->slots[root->slot].next_free = s->first_free;
     s->first_free = root->slot;
-    s->in_flight--;
-    pthread_cond_signal(&s->room);
+    uint32_t left = atomic_fetch_sub(&s->in_flight, 1) - 1;
+    if (worth_telling(s, left)) pthread_cond_signal(&s->room);
     pthread_mutex_unlock(&s->lock);
+}
+
+static bool memory_is_full(const struct jvc_stage *s)
+{
+    return atomic_load_explicit(&s->pl->bytes, memory_order_relaxed) >= s->pl->memory && atomic_load(&s->in_flight);
+}
+
+bool jvc_window_has_room(struct jvc_stage *s)
+{
+    return atomic_load_explicit(&s->in_flight, memory_order_relaxed) < s->window && !memory_is_full(s);
+}
+
+static bool over(const struct jvc_stage *s)
+{
+    return atomic_load_explicit(&s->pl->stopping, memory_order_relaxed) ||
+           atomic_load_explicit(&s->ended, memory_order_relaxed);
+}
+
+/* Memory is given back by anybody at any time: it is looked at again after a while. */
+static void wait_a_while(struct jvc_stage *s)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_nsec += 2000000;
+    t.tv_sec += t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&s->room, &s->lock, &t);
 }
 
 /* Waits for a place in the window; false when the source is to stop. */
 static bool wait_for_room(struct jvc_stage *s)
 {
-    int64_t t0 = 0;
+    if (over(s)) return false;
+    if (jvc_window_has_room(s)) return true;
+    int64_t t0 = jvc_now();
     pthread_mutex_lock(&s->lock);
-    while (s->in_flight == s->window && !atomic_load(&s->pl->stopping) && !atomic_load(&s->ended)) {
-        if (!t0) t0 = jvc_now();
-        pthread_cond_wait(&s->room, &s->lock);
+    while (!over(s) && !jvc_window_has_room(s)) {
+        if (atomic_load(&s->in_flight) < s->window)
+            wait_a_while(s);
+        else
+            pthread_cond_wait(&s->room, &s->lock);
     }
     pthread_mutex_unlock(&s->lock);
-    if (t0) atomic_fetch_add(&s->wait_ns, jvc_now() - t0);
-    return !atomic_load(&s->pl->stopping) && !atomic_load(&s->ended);
+    atomic_fetch_add(&s->wait_ns, jvc_now() - t0);
+    return !over(s);
 }
 
-static void *source_main(void *arg)
+/* Polls for a little while, so that what stands behind has several to work on; the verdict of the last one. */
+static int32_t poll_some(struct jvc_stage *s, jv_err *err)
 {
-    struct jvc_stage *s = arg;
+    struct jvc_call c;
+    int32_t rc;
+    jvc_call_enter(&c, s);
+    int64_t t0 = jvc_now(), t;
+    do {
+        rc = s->def->poll(s->ctx, &c.err);
+        jvc_call_next(&c);
+        t = jvc_now();
+    } while (rc == JV_OK && t - t0 < POLL_NS && !over(s) && jvc_window_has_room(s));
+    atomic_fetch_add_explicit(&s->busy_ns, t - t0 - c.nested_ns, memory_order_relaxed);
+    *err = c.err;
+    err->text[sizeof err->text - 1] = 0;
+    jvc_call_leave(&c);
+    jvc_strand_pass(s->strand);
+    return rc;
+}
+
+/* A source whose records come from threads of its own: there is nothing to do but to wait for its end. */
+static void wait_for_end(struct jvc_stage *s)
+{
+    pthread_mutex_lock(&s->lock);
+    while (!over(s)) pthread_cond_wait(&s->room, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+    tell_stop(s);
+    pthread_mutex_lock(&s->lock);
+    while (s->n_open) pthread_cond_wait(&s->room, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void jvc_source_run(struct jvc_stage *s)
+{
     jv_err err = {0};
     int32_t rc = JV_OK;
-    while (rc == JV_OK && wait_for_room(s)) {
-        struct jvc_call call;
-        jvc_call_enter(&call, s);
-        int64_t t0 = jvc_now();
-        rc = s->def->poll(s->ctx, &err);
-        int64_t took = jvc_now() - t0;
-        jvc_call_leave(&call);
-        atomic_fetch_add_explicit(&s->busy_ns, took - call.nested_ns, memory_order_relaxed);
-        if (rc == JV_FULL) rc = JV_OK; /* it wanted to begin several: again when there is room */
+    if (!s->def->poll) {
+        wait_for_end(s);
+        return;
     }
+    while ((rc == JV_OK || rc == JV_FULL) && wait_for_room(s)) rc = poll_some(s, &err);
+    bool told_to = rc == JV_STOPPED || rc == JV_CANCELLED ? over(s) : rc == JV_FULL;
     atomic_store(&s->ended, true);
-    err.text[sizeof err.text - 1] = 0;
-    bool told_to = (rc == JV_STOPPED || rc == JV_CANCELLED) && atomic_load(&s->pl->stopping);
+    if (atomic_load(&s->pl->stopping)) tell_stop(s);
     if (rc != JV_OK && rc != JV_END && rc != JV_FATAL && rc != JV_BAD && !told_to)
         jv_fail(&err, JV_FATAL, "the plugin's poll answers %d, which it may not", rc);
     if (rc != JV_OK && rc != JV_END && !told_to) jvc_pipeline_fail(s, NULL, &err);
-    jvc_finish(s);
-    return NULL;
 }
 
 /* Starts a stage after those it refers to. False: it failed, or the run is being stopped. */
@@ -131,32 +237,43 @@ static bool start_stages(struct jvc_pipeline *pl)
     return true;
 }
 
-static void no_thread(struct jvc_stage *s, int error)
+bool jvc_wait_for_go(struct jvc_pipeline *pl)
 {
-    jv_err err;
-    jv_fail(&err, JV_FATAL, "no thread to be had: %s", strerror(error));
-    jvc_pipeline_fail(s, NULL, &err);
-    if (!s->has_thread) jvc_finish(s); /* what stands behind must hear the end all the same */
+    pthread_mutex_lock(&pl->lock);
+    while (pl->go == JVC_WAIT) pthread_cond_wait(&pl->gone, &pl->lock);
+    bool go = pl->go == JVC_GO;
+    pthread_mutex_unlock(&pl->lock);
+    return go;
 }
 
+/* All threads or none: what is begun must find everybody at work. */
 static void run_threads(struct jvc_pipeline *pl)
 {
-    for (uint32_t i = 0; i < pl->n; i++) {
-        int rc = pl->stages[i]->farm ? jvc_farm_start(pl->stages[i]->farm) : 0;
-        if (rc) no_thread(pl->stages[i], rc);
+    int rc = 0;
+    uint32_t n = 0;
+    for (; n < pl->n_strands && !rc; n++) rc = jvc_strand_start(&pl->strands[n]);
+    if (rc) {
+        jv_err err;
+        jv_fail(&err, JV_FATAL, "no thread to be had: %s", strerror(rc));
+        jvc_pipeline_fail(pl->strands[n - 1].stages[0], NULL, &err);
     }
-    for (uint32_t i = 0; i < pl->n; i++) {
-        struct jvc_stage *s = pl->stages[i];
-        int rc = s->kind == JVC_SOURCE ? pthread_create(&s->thread, NULL, source_main, s) : 0;
-        s->has_thread |= s->kind == JVC_SOURCE && !rc;
-        if (rc) no_thread(s, rc);
-    }
-    for (uint32_t i = 0; i < pl->n; i++) {
-        if (pl->stages[i]->farm)
-            jvc_farm_join(pl->stages[i]->farm);
-        else if (pl->stages[i]->has_thread)
-            pthread_join(pl->stages[i]->thread, NULL);
-    }
+    pthread_mutex_lock(&pl->lock);
+    pl->go = rc ? JVC_NO_GO : JVC_GO;
+    pthread_cond_broadcast(&pl->gone);
+    pthread_mutex_unlock(&pl->lock);
+    for (uint32_t i = 0; i < n; i++) jvc_strand_join(&pl->strands[i]);
+}
+
+/* After the threads, or without any: sources that began records of their own accord are stopped and their records
+ * settled; then all sources are flushed. */
+static void end_sources(struct jvc_pipeline *pl)
+{
+    for (uint32_t i = 0; i < pl->n; i++)
+        if (!pl->stages[i]->def->poll) tell_stop(pl->stages[i]);
+    for (uint32_t i = 0; i < pl->n_strands; i++)
+        while (jvc_strand_drain(&pl->strands[i])) {}
+    for (uint32_t i = 0; i < pl->n; i++)
+        if (pl->stages[i]->kind == JVC_SOURCE && pl->go == JVC_GO) jvc_flush(pl->stages[i]);
 }
 
 static bool all_sources_ended(const struct jvc_pipeline *pl)
@@ -169,11 +286,7 @@ static bool all_sources_ended(const struct jvc_pipeline *pl)
 static uint32_t on_their_way(const struct jvc_pipeline *pl)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < pl->n; i++) {
-        pthread_mutex_lock(&pl->stages[i]->lock);
-        n += pl->stages[i]->in_flight;
-        pthread_mutex_unlock(&pl->stages[i]->lock);
-    }
+    for (uint32_t i = 0; i < pl->n; i++) n += atomic_load(&pl->stages[i]->in_flight);
     return n;
 }
 
@@ -224,6 +337,7 @@ static void *watch_main(void *arg)
 static bool watch_begin(struct watch *w, struct jvc_pipeline *pl)
 {
     sigset_t set;
+    bool failed = false;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
@@ -232,10 +346,11 @@ static bool watch_begin(struct watch *w, struct jvc_pipeline *pl)
     signal(SIGXFSZ, SIG_IGN);
     w->pl = pl;
     w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    pl->stop_fd = eventfd(0, EFD_CLOEXEC);
     pl->cancel_fd = eventfd(0, EFD_CLOEXEC);
     pl->over_fd = eventfd(0, EFD_CLOEXEC);
-    int rc = w->signals < 0 || pl->stop_fd < 0 || pl->cancel_fd < 0 || pl->over_fd < 0 ? errno : 0;
+    for (uint32_t i = 0; i < pl->n; i++)
+        if (pl->stages[i]->kind == JVC_SOURCE) failed |= (pl->stages[i]->stop_fd = eventfd(0, EFD_CLOEXEC)) < 0;
+    int rc = failed || w->signals < 0 || pl->cancel_fd < 0 || pl->over_fd < 0 ? errno : 0;
     if (!rc) rc = pthread_create(&w->thread, NULL, watch_main, w);
     if (rc) jvc_say("no file descriptors or threads to be had: %s", strerror(rc));
     return !rc;
@@ -280,6 +395,7 @@ int jvc_pipeline_run(struct jvc_pipeline *pl)
     } else if (start_stages(pl)) {
         run_threads(pl);
     }
+    end_sources(pl);
     pl->ended_ns = jvc_now();
     watch_end(&watch);
     if (!jvc_dead_end(pl, &err)) {

@@ -6,12 +6,11 @@
 #include <string.h>
 
 #define PARALLEL_MOST "1..1024"
-#define HOST_KEYS 6 /* of jvc_host_keys, those that this version knows what to do with */
 
 const char *jvc_type_name(int32_t type)
 {
-    static const char *const names[] = {"any", "utf8", "bytes", "json", "i64", "f64"};
-    return type >= 0 && type <= JV_F64 ? names[type] : "unknown";
+    static const char *const names[] = {"any", "utf8", "bytes", "json", "i64", "f64", "i32s", "f32s"};
+    return type >= 0 && type <= JV_F32S ? names[type] : "unknown";
 }
 
 static struct jvc_where place_of_key(const struct jvc_stage *s, const char *key)
@@ -29,10 +28,18 @@ static void host_number(struct jvc_stage *s, const char *key, const char *range,
         jvc_problem(&s->pl->conf, e->where, "`%s`: %s", key, err.text);
 }
 
+static void source_lane(struct jvc_stage *s)
+{
+    struct jvc_entry *e = jvc_section_take(s->sec, "priority");
+    int word = e ? jvc_option_word("live|batch", e->value) : 1;
+    if (word < 0) jvc_problem(&s->pl->conf, e->where, "`priority`: \"%.60s\" is none of live|batch", e->value);
+    s->lane = word == 0 ? JVC_LIVE : JVC_LATER;
+}
+
 static void host_keys(struct jvc_stage *s)
 {
     int64_t window = 4096;
-    s->threads = s->def->threads ? s->def->threads : 1;
+    s->threads = s->def->threads == JV_PER_CORE ? s->pl->cores : s->def->threads ? (int64_t)s->def->threads : 1;
     s->retries = s->pl->retries;
     s->stop_on_error = s->pl->stop_on_error;
     host_number(s, "threads", PARALLEL_MOST, &s->threads);
@@ -41,11 +48,13 @@ static void host_keys(struct jvc_stage *s)
     s->window = (uint32_t)window;
     if (s->threads > 1 && !(s->def->flags & JV_PARALLEL))
         jvc_problem(&s->pl->conf, place_of_key(s, "threads"), "`threads`: %s runs in one thread only", s->def->name);
+    if (s->kind == JVC_SOURCE) source_lane(s);
     struct jvc_entry *e = jvc_section_take(s->sec, "on_error");
     int word = e ? jvc_option_word("reject|stop", e->value) : -1;
     if (e && word < 0) jvc_problem(&s->pl->conf, e->where, "`on_error`: \"%.60s\" is none of reject|stop", e->value);
     if (e && word >= 0) s->stop_on_error = word == 1;
-    for (size_t i = HOST_KEYS; jvc_host_keys[i]; i++) {
+    if (jvc_section_entry(s->sec, "from")) jvc_section_entry(s->sec, "from")->used = true; /* for wire (graph.c) */
+    for (size_t i = JVC_N_HOST_KEYS; jvc_host_keys[i]; i++) {
         e = jvc_section_entry(s->sec, jvc_host_keys[i]);
         if (!e) continue;
         e->used = true;
@@ -82,6 +91,10 @@ static int32_t set_ref(struct jvc_stage *s, const jv_opt *o, const char *value, 
 static void set_option(struct jvc_stage *s, const jv_opt *o)
 {
     jv_err err;
+    if (o->type == JV_OPT_MAP) {
+        jvc_option_set_map(o, s->ctx, &s->pl->conf, s->sec);
+        return;
+    }
     struct jvc_entry *e = jvc_section_entry(s->sec, o->name);
     if (e) e->used = true;
     if (e && !e->value) return; /* its expansion failed and was told */
@@ -105,7 +118,7 @@ static const char *key_at(const struct jvc_stage *s, uint32_t i)
         if (n == i) return JVC_OPT(s->desc, s->def, k)->name;
     for (uint32_t k = 0; JVC_FIELD(s->desc, s->def, k); k++, n++)
         if (n == i) return JVC_FIELD(s->desc, s->def, k)->name;
-    return i - n < HOST_KEYS ? jvc_host_keys[i - n] : NULL;
+    return i - n < JVC_N_HOST_KEYS ? jvc_host_keys[i - n] : NULL;
 }
 
 static void unknown_key(struct jvc_stage *s, const struct jvc_entry *e)
@@ -115,8 +128,12 @@ static void unknown_key(struct jvc_stage *s, const struct jvc_entry *e)
     size_t n = 0;
     const char *name;
     for (uint32_t i = 0; (name = key_at(s, i)); i++) {
+        const jv_opt *o = s->def->opts;
+        while (JVC_ROW(o, 0) && strcmp(o->name, name)) o++;
+        bool map = JVC_ROW(o, 0) && o->type == JV_OPT_MAP;
         jvc_nearest_try(&near, name);
-        if (n < sizeof list) n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", name);
+        if (n < sizeof list)
+            n += (size_t)snprintf(list + n, sizeof list - n, "%s%s%s", n ? ", " : "", name, map ? ".KEY" : "");
     }
     jvc_problem(&s->pl->conf, e->where, "unknown key `%s`%s [%s] takes %s", e->name,
         near.best ? jvc_nearest_hint(&near) : ";", s->sec->name, list);
@@ -127,6 +144,8 @@ static bool key_known(const struct jvc_stage *s, const char *key, size_t n)
     const char *name;
     for (uint32_t i = 0; (name = key_at(s, i)); i++)
         if (!strncmp(name, key, n) && !name[n]) return true;
+    for (const jv_opt *o = s->def->opts; JVC_ROW(o, 0); o++)
+        if (jvc_option_has_key(o, key, n)) return true;
     return false;
 }
 
@@ -187,19 +206,63 @@ static bool readable(int32_t has, int32_t wants)
     return wants == JV_UTF8 && has == JV_JSON;
 }
 
-/* The slot of a field that s sets: one per name and type within the pipeline; but its own where it hides what comes in,
- * so that a record that is rejected here is written down as it came. */
+/* Whether a record may come from t to s. */
+static bool stands_above(const struct jvc_stage *t, const struct jvc_stage *s)
+{
+    for (uint32_t i = 0; i < s->n_inputs; i++)
+        if (s->inputs[i].up == t || stands_above(t, s->inputs[i].up)) return true;
+    return false;
+}
+
+/* Whether the slot may hold something in a buffer that comes to s. */
+static bool slot_used_above(const struct jvc_stage *s, uint32_t at)
+{
+    for (uint32_t i = 0; i < s->pl->n; i++) {
+        const struct jvc_stage *t = s->pl->stages[i];
+        for (uint32_t k = 0; k < t->n_rows; k++)
+            if (t->rows[k].kind == JVC_SLOT && (t->rows[k].access & JV_OUT) && t->rows[k].at == at && stands_above(t, s))
+                return true;
+    }
+    return false;
+}
+
+/* The slot of a field that s sets. Stages on different ways share the slots of fields of one name and type; a stage
+ * below another one does not, so that what it sets can be taken away again. */
 static uint32_t slot_of(const struct jvc_stage *s, const char *name, int32_t type)
 {
     struct jvc_pipeline *pl = s->pl;
-    for (uint32_t i = 0; i < s->in.n; i++)
-        if (!strcmp(s->in.v[i].c.name, name)) return pl->n_slots++;
-    for (uint32_t i = 0; i < pl->n; i++)
-        for (uint32_t k = 0; k < pl->stages[i]->n_rows; k++) {
-            const struct jvc_row_of *r = &pl->stages[i]->rows[k];
-            if (r->kind == JVC_SLOT && (r->access & JV_OUT) && r->type == type && !strcmp(r->name, name)) return r->at;
+    for (uint32_t i = 0; i < pl->n; i++) {
+        const struct jvc_stage *t = pl->stages[i];
+        for (uint32_t k = 0; t != s && k < t->n_rows; k++) {
+            const struct jvc_row_of *r = &t->rows[k];
+            bool same = r->kind == JVC_SLOT && (r->access & JV_OUT) && r->type == type && !strcmp(r->name, name);
+            if (same && !slot_used_above(s, r->at)) return r->at;
         }
+    }
     return pl->n_slots++;
+}
+
+static const char *made_by(const struct jvc_stage *by)
+{
+    return by ? jvc_stage_place(by) : "the host";
+}
+
+/* Binds to a column that is there, if its type and the ways it comes by allow. */
+static int32_t bind_column(struct jvc_row_of *row, const struct jvc_column *c, jv_err *err)
+{
+    if (c->differs)
+        return jv_fail(err, JV_BAD, "it reads `%s` as %s, but %s makes it %s, and %s another type", row->name,
+            jvc_type_name(row->type), made_by(c->by), jvc_type_name(c->c.type), made_by(c->differs));
+    if (!readable(c->c.type, row->type))
+        return jv_fail(err, JV_BAD, "it reads `%s` as %s, but %s makes it %s", row->name, jvc_type_name(row->type),
+            made_by(c->by), jvc_type_name(c->c.type));
+    if ((c->c.flags & JV_OPTIONAL) && !(row->access & JV_OPTIONAL))
+        return jv_fail(err, JV_BAD, "it reads `%s`, which %s makes but which does not come by way of %s", row->name,
+            made_by(c->by), made_by(c->missing));
+    row->kind = c->of.kind;
+    row->at = c->of.at;
+    if (c->of.kind != JVC_SLOT || row->type == JV_ANY) row->type = c->c.type;
+    return JV_OK;
 }
 
 static int32_t bind_input(struct jvc_stage *s, struct jvc_row_of *row, jv_err *err)
@@ -209,16 +272,7 @@ static int32_t bind_input(struct jvc_stage *s, struct jvc_row_of *row, jv_err *e
     size_t n = 0;
     for (uint32_t i = 0; i < s->in.n; i++) {
         const struct jvc_column *c = &s->in.v[i];
-        if (!strcmp(c->c.name, row->name)) {
-            if (!readable(c->c.type, row->type)) {
-                return jv_fail(err, JV_BAD, "it reads `%s` as %s, but %s makes it %s", row->name,
-                    jvc_type_name(row->type), c->by ? jvc_stage_place(c->by) : "the host", jvc_type_name(c->c.type));
-            }
-            row->kind = c->of.kind;
-            row->at = c->of.at;
-            if (c->of.kind != JVC_SLOT || row->type == JV_ANY) row->type = c->c.type;
-            return JV_OK;
-        }
+        if (!strcmp(c->c.name, row->name)) return bind_column(row, c, err);
         jvc_nearest_try(&near, c->c.name);
         if (n < sizeof list) n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", c->c.name);
     }
@@ -233,7 +287,7 @@ static int32_t bind_input(struct jvc_stage *s, struct jvc_row_of *row, jv_err *e
 int32_t jvc_bind_name(struct jvc_stage *s, struct jvc_row_of *row, jv_err *err)
 {
     if (row->access & JV_IN) return bind_input(s, row, err);
-    if (!(row->access & JV_OUT) || row->type < JV_UTF8 || row->type > JV_F64)
+    if (!(row->access & JV_OUT) || row->type < JV_UTF8 || row->type > JV_F32S)
         return jv_fail(err, JV_FATAL, "the plugin binds `%s` without type or access", row->name);
     if (!field_name_ok(row->name) || !strcmp(row->name, "id"))
         return jv_fail(err, JV_BAD, "\"%.60s\" is no name for a field", row->name);
@@ -245,71 +299,4 @@ int32_t jvc_bind_name(struct jvc_stage *s, struct jvc_row_of *row, jv_err *err)
     row->at = slot_of(s, row->name, row->type);
     row->kind = JVC_SLOT;
     return JV_OK;
-}
-
-bool jvc_stage_bind(struct jvc_stage *s)
-{
-    static const struct jvc_column id = {.c = {"id", JV_UTF8, 0}, .of = {.name = "id", .type = JV_UTF8, .kind = JVC_ID}};
-    jv_err err;
-    bool ok = true;
-    if (s->kind == JVC_RESOURCE) return true;
-    const struct jvc_columns *from = s->up ? &s->up->out : NULL;
-    s->in.n = from ? from->n : 1;
-    s->in.v = jvc_alloc(s->in.n * sizeof *s->in.v);
-    memcpy(s->in.v, from ? from->v : &id, s->in.n * sizeof *s->in.v);
-    for (uint32_t i = 0; i < s->n_declared; i++) {
-        if (jvc_bind_name(s, &s->rows[i], &err) >= 0) continue;
-        ok = false;
-        jvc_problem(&s->pl->conf, place_of_key(s, JVC_FIELD(s->desc, s->def, i)->name), "[%s]: %s", s->sec->name,
-            err.text);
-    }
-    return ok;
-}
-
-/* A field set here hides one of that name from above. */
-static void add_column(struct jvc_columns *c, struct jvc_column add)
-{
-    uint32_t i = 0;
-    while (i < c->n && strcmp(c->v[i].c.name, add.c.name)) i++;
-    if (i == c->n) {
-        c->v = jvc_grow(c->v, (c->n + 1) * sizeof *c->v);
-        c->n++;
-    }
-    c->v[i] = add;
-}
-
-static uint32_t counter_of(struct jvc_pipeline *pl, const jv_counter *c)
-{
-    for (uint32_t i = 0; i < pl->n_counters; i++)
-        if (!strcmp(pl->counters[i].name, c->name)) return i;
-    pl->counters = jvc_room(pl->counters, pl->n_counters, sizeof *pl->counters);
-    pl->counters[pl->n_counters] = (struct jvc_counter){c->name, c->unit, c->flags};
-    return pl->n_counters++;
-}
-
-void jvc_stage_columns(struct jvc_stage *s)
-{
-    s->out.n = s->in.n;
-    s->out.v = jvc_alloc((s->in.n + 1) * sizeof *s->out.v);
-    if (s->in.n) memcpy(s->out.v, s->in.v, s->in.n * sizeof *s->out.v);
-    for (uint32_t i = 0; i < s->n_rows; i++) {
-        const struct jvc_row_of *r = &s->rows[i];
-        if (r->access & JV_OUT)
-            add_column(&s->out, (struct jvc_column){.c = {r->name, r->type, r->access & JV_MEASURED}, .of = *r, .by = s});
-    }
-    for (uint32_t i = 0; JVC_COUNTER(s->desc, s->def, i); i++) {
-        const jv_counter *c = JVC_COUNTER(s->desc, s->def, i);
-        s->counters = jvc_room(s->counters, s->n_counters, sizeof *s->counters);
-        s->counters[s->n_counters++] = counter_of(s->pl, c);
-        struct jvc_row_of of = {.name = c->name, .type = JV_I64, .access = JV_IN, .kind = JVC_COUNT, .at = s->counters[i]};
-        bool field = false;
-        for (uint32_t k = 0; k < s->out.n; k++)
-            field |= !strcmp(s->out.v[k].c.name, c->name) && s->out.v[k].of.kind != JVC_COUNT;
-        if (field)
-            jvc_problem(&s->pl->conf, s->sec->where, "[%s] counts `%s`, which is the name of a field: rename the field",
-                s->sec->name, c->name);
-        else
-            add_column(&s->out, (struct jvc_column){.c = {c->name, JV_I64, c->flags & JV_MEASURED}, .of = of, .by = s});
-    }
-    s->sums = jvc_alloc(s->n_counters * sizeof *s->sums);
 }

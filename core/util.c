@@ -1,15 +1,13 @@
 /* util.c: see util.h. */
 #include "util.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 bool jvc_quiet;
+void (*jvc_say_before)(void);
 
 static void *must(void *p)
 {
@@ -59,6 +57,48 @@ void *jvc_room(void *items, size_t n, size_t item_size)
     return jvc_grow(items, cap * item_size);
 }
 
+struct jvc_piece {
+    struct jvc_piece *next;
+    _Alignas(16) char data[];
+};
+
+void *jvc_arena_get(struct jvc_arena *a, size_t n)
+{
+    if (n > SIZE_MAX / 2) return NULL;
+    struct jvc_piece *p = malloc(sizeof *p + n);
+    if (!p) return NULL;
+    p->next = a->pieces;
+    a->pieces = p;
+    return p->data;
+}
+
+char *jvc_arena_text(struct jvc_arena *a, const char *s, size_t n)
+{
+    char *p = n < SIZE_MAX ? jvc_arena_get(a, n + 1) : NULL;
+    if (!p) return NULL;
+    if (n) memcpy(p, s, n);
+    p[n] = 0;
+    return p;
+}
+
+void jvc_arena_free(struct jvc_arena *a)
+{
+    for (struct jvc_piece *p = a->pieces, *next; p; p = next) {
+        next = p->next;
+        free(p);
+    }
+    a->pieces = NULL;
+}
+
+bool jvc_name_ok(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool letter = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z');
+        if (!letter && !(s[i] >= '0' && s[i] <= '9') && s[i] != '_' && s[i] != '-') return false;
+    }
+    return n > 0;
+}
+
 /* Length of the character at s, 1..4, or 0 when it is not valid (overlong, surrogate, beyond U+10FFFF, cut short). */
 static size_t utf8_length(const unsigned char *s, size_t n)
 {
@@ -92,23 +132,24 @@ bool jvc_utf8_boundary(const char *s, size_t n, size_t at)
     return at >= n || ((unsigned char)s[at] & 0xc0) != 0x80;
 }
 
-/* Levenshtein distance with one row; names are short, longer ones are not compared. */
+/* Optimal string alignment distance, by three rows of the table; names are short, longer ones are not compared. */
 static size_t edit_distance(const char *a, const char *b)
 {
-    size_t row[64], na = strlen(a), nb = strlen(b);
-    if (nb + 1 > sizeof row / sizeof *row || na > 64) return SIZE_MAX;
-    for (size_t j = 0; j <= nb; j++) row[j] = j;
+    size_t rows[3][65], na = strlen(a), nb = strlen(b);
+    if (na > 64 || nb > 64) return SIZE_MAX;
+    for (size_t j = 0; j <= nb; j++) rows[0][j] = j;
     for (size_t i = 1; i <= na; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3], *above = rows[(i - 1) % 3], *above2 = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= nb; j++) {
-            size_t change = diagonal + (a[i - 1] != b[j - 1]);
-            size_t gap = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
+            size_t gap = (above[j] < row[j - 1] ? above[j] : row[j - 1]) + 1;
+            size_t change = above[j - 1] + (a[i - 1] != b[j - 1]);
             row[j] = change < gap ? change : gap;
+            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped && above2[j - 2] + 1 < row[j]) row[j] = above2[j - 2] + 1;
         }
     }
-    return row[nb];
+    return rows[na % 3][nb];
 }
 
 void jvc_nearest_try(struct jvc_nearest *n, const char *candidate)
@@ -128,36 +169,6 @@ const char *jvc_nearest_hint(struct jvc_nearest *n)
     return n->hint;
 }
 
-char *jvc_read_file(const char *path, size_t most, size_t *n, jv_err *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st)) {
-        jv_fail(err, JV_FATAL, "%s: %s", path, strerror(errno));
-        if (fd >= 0) close(fd);
-        return NULL;
-    }
-    size_t cap = S_ISREG(st.st_mode) && (uintmax_t)st.st_size < most ? (size_t)st.st_size + 1 : most, len = 0;
-    char *text = jvc_alloc(cap + 2);
-    while (len <= cap) {
-        ssize_t got = read(fd, text + len, cap + 1 - len);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) jv_fail(err, JV_FATAL, "%s: %s", path, strerror(errno));
-        if (got < 0) len = SIZE_MAX;
-        if (got <= 0) break;
-        len += (size_t)got;
-    }
-    close(fd);
-    if (len == SIZE_MAX || len > most || len > cap) {
-        if (len != SIZE_MAX) jv_fail(err, JV_FATAL, "%s: larger than %zu bytes, or growing", path, most);
-        free(text);
-        return NULL;
-    }
-    text[len] = 0;
-    *n = len;
-    return text;
-}
-
 int64_t jvc_now(void)
 {
     struct timespec t;
@@ -167,10 +178,13 @@ int64_t jvc_now(void)
 
 void jvc_make_printable(char *text)
 {
-    for (unsigned char *u = (unsigned char *)text; *u; u++) {
-        bool c1 = u[0] == 0xc2 && u[1] >= 0x80 && u[1] <= 0x9f;
-        if (*u < 0x20 || *u == 0x7f || c1) *u = '?';
-        if (c1) *++u = '?';
+    unsigned char *u = (unsigned char *)text, *end = u + strlen(text);
+    while (u < end) {
+        size_t len = utf8_length(u, (size_t)(end - u));
+        bool control = *u < 0x20 || *u == 0x7f || (len == 2 && u[0] == 0xc2 && u[1] < 0xa0);
+        if (!len) len = 1, control = true;
+        if (control) memset(u, '?', len);
+        u += len;
     }
 }
 
@@ -183,6 +197,9 @@ void jvc_say(const char *fmt, ...)
     va_end(ap);
     if (n < 0) return;
     jvc_make_printable(text);
+    flockfile(stderr);
+    if (jvc_say_before) jvc_say_before();
     fprintf(stderr, "jevons: %s\n", text); /* one call: a line stays one line, whichever threads speak */
+    funlockfile(stderr);
     free(text);
 }

@@ -20,12 +20,24 @@ JV_PRINTF(1, 2) char *jvc_format(const char *fmt, ...);
 /* Makes room for one more item: `items = jvc_room(items, n, sizeof *items)`; grows by powers of two. */
 void *jvc_room(void *items, size_t n, size_t item_size);
 
+/* Memory that is freed together; begins as {0}. Unlike the above it may fail: for work on records. */
+struct jvc_arena {
+    struct jvc_piece *pieces;
+};
+void *jvc_arena_get(struct jvc_arena *a, size_t n);                 /* not zeroed; aligned to 16; null: no memory */
+char *jvc_arena_text(struct jvc_arena *a, const char *s, size_t n); /* a copy of n bytes, and a NUL */
+void jvc_arena_free(struct jvc_arena *a);
+
+/* A name as sections, keys and the keys of maps have it: n letters, digits, _ and -, at least one. */
+bool jvc_name_ok(const char *s, size_t n);
+
 /* Whether n bytes are valid UTF-8 (RFC 3629); *bad, if not null, is the offset of the first byte that is not. */
 bool jvc_utf8_valid(const char *s, size_t n, size_t *bad);
 /* Whether a cut before s[at] of n bytes of UTF-8 falls between two characters. */
 bool jvc_utf8_boundary(const char *s, size_t n, size_t at);
 
-/* The name among the candidates that is nearest to `name`, or null when none is near. Give one at a time. */
+/* The name among the candidates that is nearest to `name`, or null when none is near. Give one at a time. A letter
+ * changed, added or left out is one slip, and so are two neighbours in the wrong order. */
 struct jvc_nearest {
     const char *name, *best;
     size_t distance;
@@ -43,10 +55,13 @@ int64_t jvc_now(void);
 
 extern bool jvc_quiet; /* no lines of information, no table; warnings and errors still */
 
-/* Puts ? in the place of control characters: a file's name must not command a terminal. */
+/* Puts ? in the place of control characters and of what is no UTF-8: a file's name must not command a terminal, and a
+ * text that was cut may end within a character. */
 void jvc_make_printable(char *text);
 
 /* A line on stderr: "jevons: text", made printable. */
 JV_PRINTF(1, 2) void jvc_say(const char *fmt, ...);
+/* Called before each line, under the lock of stderr, where it is not null: clears the place of what is in the way. */
+extern void (*jvc_say_before)(void);
 
 #endif

@@ -32,15 +32,15 @@ class Flow(jv.Case):
             self.assertEqual(result.lines, [f"w{i}" for i in range(50)])
 
     def test_children_stand_in_their_parents_place(self):
-        result = self.jevons("run", self.ini(PARALLEL), "w.split=30", "n.count=20", "v.on=none")
+        result = self.jevons("run", self.ini(PARALLEL), "w.plugin=probe/split", "w.split=30", "n.count=20", "v.on=none")
         self.assertEqual(result.lines, [f"{i}.{chr(97 + k % 26)}" for i in range(20) for k in range(30)])
 
     def test_more_children_than_outputs_are_kept(self):
-        result = self.jevons("run", self.ini(PARALLEL), "w.split=5000", "n.count=3", "w.ms=0ms", "v.on=none")
+        result = self.jevons("run", self.ini(PARALLEL), "w.plugin=probe/split", "w.split=5000", "n.count=3", "w.ms=0ms", "v.on=none")
         self.assertEqual(len(result.lines), 15000)
 
     def test_two_farms(self):
-        ini = self.ini(NUMBERS + WORK + "[w2]\nplugin = probe/work\nin = work\nout = twice\nsplit = 2\n" + OUT.format("twice"))
+        ini = self.ini(NUMBERS + WORK + "[w2]\nplugin = probe/split\nin = work\nout = twice\nsplit = 2\n" + OUT.format("twice"))
         self.assertEqual(self.jevons("run", ini, "n.count=100").lines, [f"w{i}.{c}" for i in range(100) for c in "ab"])
 
     def test_a_tee_gives_each_every_record(self):
@@ -53,7 +53,7 @@ class Flow(jv.Case):
 
     def test_branches_of_a_tee_know_nothing_of_each_other(self):
         """Counters, and the numbers of children, are those of the branch."""
-        branch = "[v{0}]\nplugin = probe/verdict\non = none\nfrom = n\n[w{0}]\nplugin = probe/work\nsplit = 4\n" \
+        branch = "[v{0}]\nplugin = probe/verdict\non = none\nfrom = n\n[w{0}]\nplugin = probe/split\nsplit = 4\n" \
                  "[o{0}]\nplugin = jsonl\npath = {0}.jsonl\nfields = id, work\n[t{0}]\nplugin = jsonl\npath = t{0}.jsonl\nfields = looked_at\nfrom = v{0}\n"
         ini = self.ini(NUMBERS + branch.format("a") + branch.format("b"))
         self.assertEqual(self.jevons("run", ini, "n.count=100").status, 0)
@@ -120,7 +120,7 @@ class Verdicts(jv.Case):
         self.assertEqual([json.loads(x)["id"] for x in self.read("t.rejected.jsonl").splitlines()], ["2", "9"])
 
     def test_dead_letters_of_children(self):
-        result = self.run_with(PARALLEL, "w.split=3", "v.in=id", "v.on=5/1", "pipeline.dead_letter=d.jsonl")
+        result = self.run_with(PARALLEL, "w.plugin=probe/split", "w.split=3", "v.in=id", "v.on=5/1", "pipeline.dead_letter=d.jsonl")
         self.assertEqual(result.status, 3)
         self.assertEqual([json.loads(x)["id"] for x in self.read("d.jsonl").splitlines()], ["5/1"])
         self.assertEqual(len(result.lines), 29)
@@ -155,7 +155,10 @@ class Verdicts(jv.Case):
             result = self.run_with(ini, "v.what=fatal", f"v.on={on}", "n.count=100000")
             self.assertEqual(result.status, 1)
             self.assertRegex(result.err, r"jevons: v \(t.ini:\d+\): told to fail \(record 3\)")
-            self.assertEqual(len(result.lines), 3)
+            if ini is SERIAL:
+                self.assertEqual(result.lines, ["0", "1", "2"])  # what had passed is finished
+            else:
+                self.assertEqual(result.lines, [f"w{i}" for i in range(len(result.lines))])
 
     def test_start_that_fails(self):
         result = self.run_with(SERIAL, "v.what=unstartable")
@@ -163,15 +166,20 @@ class Verdicts(jv.Case):
         self.assertIn("told not to start", result.err)
 
     def test_nonsense(self):
-        for what, part in (("nonsense", "the plugin answers 77"), ("end", "answers END 102"), ("cancelled", "a record that nobody cancelled"),
+        for what, part in (("nonsense", "the plugin answers 77"), ("cancelled", "a record that nobody cancelled"),
                            ("fork", "its stage is not JV_SPLIT"), ("own", "gives away record 3, which it did not make")):
             result = self.run_with(SERIAL, "v.what=" + what)
             self.assertEqual(result.status, 1)
             self.assertIn(part, result.err)
 
+    def test_end(self):
+        """The one that says so is the last; the source stops, and nothing is wrong with that."""
+        result = self.run_with(SERIAL, "v.what=end", "n.count=1000000")
+        self.assertEqual((result.status, result.lines), (0, ["0", "1", "2", "3"]))
+
     def test_a_buffer_that_is_forgotten_ends_the_run(self):
         for ini, key, record in ((SERIAL, "n.forget=yes", "1"), (PARALLEL, "w.forget=yes", "0/0")):
-            result = self.run_with(ini, key, "w.split=1", "w.threads=1") if ini is PARALLEL else self.run_with(ini, key, "v.on=none")
+            result = self.run_with(ini, key, "w.plugin=probe/split", "w.split=1", "w.threads=1") if ini is PARALLEL else self.run_with(ini, key, "v.on=none")
             self.assertEqual(result.status, 1)
             self.assertIn(f"made this record and did not emit it (record {record})", result.err)
 

@@ -53,6 +53,18 @@ class Values(jv.Case):
         self.assertEqual(self.value("${JVT_NONE:-${JVT_A}/x}", env=env), "value/x")
         self.assertEqual(self.value("$${JVT_A} $5 $$", env=env), "${JVT_A} $5 $$")
 
+    def test_defaults_within_defaults(self):
+        env = {"JVT_C": "c", "JVT_SET": "set"}
+        self.assertEqual(self.value("${JVT_A:-${JVT_B:-${JVT_C}}}", env=env), "c")
+        self.assertEqual(self.value("${JVT_A:-${JVT_B:-${JVT_D:-d}}}!", env=env), "d!")
+        self.assertEqual(self.value("${JVT_A:-x${JVT_C}y${JVT_B:-}z}", env=env), "xcyz")
+        self.assertEqual(self.value("${JVT_SET:-${JVT_MISSING}}", env=env), "set")
+        self.assertEqual(self.value("<${JVT_A:-}>", env=env), "<>")
+        self.assertEqual(self.value("${JVT_A:-a:-b}", env=env), "a:-b")
+        self.assertEqual(self.value("${JVT_A:-$${x}}", env=env), "${x}")
+        self.assertEqual(self.value("${JVT_A:-${question.id}}\nid = 7", env=env), "7")
+        self.assertEqual(self.value("one\n  ${JVT_C}\n  @x", env=env), "one\nc\n@x")
+
     def test_environment_is_not_expanded_again(self):
         self.assertEqual(self.value("${JVT_A}", env={"JVT_A": "${HOME} @x"}), "${HOME} @x")
 
@@ -64,11 +76,21 @@ class Values(jv.Case):
         self.write("sub/prompt.txt", "line 1\n# line 2\n\n")
         self.assertEqual(self.value("@sub/prompt.txt"), "line 1\n# line 2\n")
         self.assertEqual(self.value("@@sub"), "@sub")
+        self.assertEqual(self.value("@@@sub"), "@@sub")
+        self.assertEqual(self.value("a @sub"), "a @sub")
+        self.assertEqual(self.value("@${JVT_DIR}/prompt.txt", env={"JVT_DIR": "sub"}), "line 1\n# line 2\n")
+        self.assertEqual(self.value("@${JVT_DIR}/prompt.txt", env={"JVT_DIR": self.path("sub")}), "line 1\n# line 2\n")
+        self.write("sub/dollars.txt", "${HOME} @x $${ \r\n")
+        self.assertEqual(self.value("@sub/dollars.txt"), "${HOME} @x $${ ")
+        self.write("sub/long.txt", "x" * (1 << 20))
+        self.assertEqual(len(self.value("@sub/long.txt")), 1 << 20)
 
     def test_overrides_are_literal(self):
         self.assertEqual(self.value("x", "question.text=${HOME} @x $${"), "${HOME} @x $${")
         self.assertEqual(self.value("x", "question.text=a=b.c=d"), "a=b.c=d")
         self.assertEqual(self.value("x", "question.text="), "")
+        self.assertEqual(self.value("x", "question.text=a", "question.text=b"), "b")
+        self.assertEqual(self.value("x\n  y", "question.text=  a\nb "), "  a\nb ")
 
     def test_paths(self):
         """Relative to the file, or to the working directory from the command line; ${section.path} takes that along."""
@@ -79,11 +101,45 @@ class Values(jv.Case):
         self.assertEqual(self.jevons("run", "sub/t.ini", "o.path=here.jsonl").status, 0)
         self.assertTrue(os.path.exists(self.path("here.jsonl")) and os.path.exists(self.path("here.jsonl.more")))
 
+    def test_paths_in_included_files_and_references(self):
+        """Each relative to the file it stands in."""
+        self.write("sub/out.ini", "[o]\nplugin = jsonl\npath = out.jsonl\nfields = id\n")
+        self.write("t.ini", "[question]\nplugin = text\ntext = hi\n[m]\nplugin = jsonl\npath = ${o.path}.more\nfields =\n  id\n  text\n"
+                   "[pipeline]\ninclude = sub/out.ini\n")
+        self.assertEqual(self.jevons("run", "t.ini", "o.from=question").status, 0)
+        self.assertTrue(os.path.exists(self.path("sub/out.jsonl")))
+        self.assertIn('"text":"hi"', self.read("sub/out.jsonl.more").decode())
+
+    def test_include_by_the_environment(self):
+        self.write("sub/model.ini", "[question]\nplugin = text\ntext = hi\n")
+        ini = self.ini("include = ${JVT_DIR:-${JVT_NONE:-sub}}/model.ini\n[out]\nplugin = stdout\n")
+        self.assertEqual(self.jevons("run", "--quiet", ini).text, "hi\n")
+        self.assertEqual(self.jevons("run", "--quiet", ini, env={"JVT_DIR": self.path("sub")}).text, "hi\n")
+
     def test_include(self):
         self.write("sub/model.ini", "[question]\nplugin = text\ntext = @q.txt\n")
         self.write("sub/q.txt", "included")
         ini = self.ini("include = sub/model.ini\n[out]\nplugin = stdout\n")
         self.assertEqual(self.jevons("run", "--quiet", ini).text, "included\n")
+
+
+class Maps(jv.Case):
+    def told(self, keys, line, part, *overrides):
+        ini = self.ini("[q]\nplugin = text\ntext = x\n[sort]\nplugin = sorter\n" + keys + "\n[o]\nplugin = null\nfrom = sort.a\n")
+        result = self.jevons("check", ini, *overrides)
+        place = f"{ini}:{line}: " if line else "command line: "
+        self.assertEqual(result.status, 2, result.err)
+        self.assertTrue(any(m.startswith(place) and part in m for m in result.messages), result.err)
+
+    def test_what_is_wrong(self):
+        self.told("", 4, "[sort] needs `to.KEY = value` at least once")
+        self.told("to = x", 6, "`to` is a map: write `to.KEY = value`")
+        self.told("to.a = x\nto.b.c = y", 7, "`to.b.c`: what follows `to.` is letters, digits, _ and -")
+        self.told("to.a = x\nto.a = y", 7, "`to.a` of [sort] stands at t.ini:6 already")
+        self.told("to.a = x\n  to.b = y", 7, "`to.b =` is indented")
+        self.told("to.a = ${sort.to.b}", 6, "no such key")
+        self.told("to.a = x\nti.b = y", 7, "unknown key `ti.b`")
+        self.told("to.a = x", 0, "what follows `to.` is letters", "sort.to.b/c=y")
 
 
 class Problems(jv.Case):
@@ -159,6 +215,26 @@ stray
             ("[q]\nplugin = text\ntext = @missing.txt", 3, "No such file"),
             ("include = missing.ini", 1, "No such file"),
             ("include = t.ini", 1, "include each other"),
+            ("[q]\nplugin = text\ntext = @", 3, "`@` names no file"),
+            ("[q]\nplugin = text\ntext = @/dev/zero", 3, "larger than 1048576 bytes"),
+            ("[q]\nplugin = text\ntext = ${q.id:-x}\nid = 1", 3, "only a name from the environment takes a default"),
+            ("[q]\nplugin = text\ntext = ${A:-${B}", 3, "without its `}`"),
+            ("[q]\nplugin = text\ntext = ${:-x}", 3, "names nothing"),
+            ("[q]\nplugin = text\ntext = a\n  [out]\nplugin = stdout", 4, "`[out]` is indented"),
+            ("[q]\nplugin = text\ntext = a\n  from = x", 4, "`from =` is indented"),
+            ("[q]\nplugin = text\ntext = a\x01b", 3, "a control character (0x01)"),
+            ("[q]\nplugin = text\n\x0btext = a", 3, "a control character (0x0b)"),
+            ("[q]\nplugin = text\ntext = a\rb", 3, "a control character (0x0d)"),
+            ("[q]\nplugin = text\nt x = a", 3, "is no name for a key"),
+            ("[q]\nplugin = text\n= a", 3, "is no name for a key"),
+            ("[q]\nplugin = text\nto. = a", 3, "is no name for a key"),
+            ("[q]\nplugin = text\nto..x = a", 3, "is no name for a key"),
+            ("include = x.ini\n  y.ini", 2, "an indented line, with nothing above that could go on in it"),
+            ("include = ${q.x}\n[q]\nx = 1", 1, "here only the environment is known"),
+            ("include = @x", 1, "here it stands itself"),
+            ("include =", 1, "names no file"),
+            ("include = ${JVT_NOT_SET}/x", 1, "the environment has no JVT_NOT_SET"),
+            ("[q]\nplugin = text\ninclude = x.ini", 3, "unknown key `include`"),
             ("[q]\nplugin = text\ntext = a\xff", 3, "not UTF-8"),
             ("[q]\nplugin = text\ntext = a\0b", 3, "a NUL byte"),
         ]
@@ -180,13 +256,27 @@ stray
         self.write("t.ini", CHAIN.format(text + "y"))
         self.assertIn("t.ini:3: the value of `text` is longer than 1048576 bytes", self.jevons("check", "t.ini").err)
 
+    def test_the_longest_value_in_lines(self):
+        lines = ["a = b ; c : d"] * 70_000
+        self.write("t.ini", CHAIN.format("\n  " + "\n  ".join(lines)))
+        self.assertEqual(self.jevons("run", "--quiet", "t.ini").text, "\n".join(lines) + "\n")
+        self.write("t.ini", CHAIN.format("\n  " + "\n  ".join(lines * 2)))
+        result = self.jevons("check", "t.ini")
+        self.assertEqual(len(result.messages), 1, result.err[:1000])
+        self.assertIn("the value of `text` is longer than 1048576 bytes", result.err)
+
+    def test_what_follows_from_a_mistake_is_not_told(self):
+        self.check_problems(self.ini("[a b]\nplugin = text\ntext = x\n  y = z\n[q]\nplugin = text\ntext = x\nid: x = y\n  z\n  w = x\n[o]\nplugin = null\n"),
+                            [(1, "is no name for a section"), (8, "`:` before the first `=`")])
+
     def test_problems_of_opening_beside_problems_of_keys(self):
         ini = self.ini("[n]\nplugin = probe/numbers\n[v]\nplugin = probe/verdict\nwhat = refuse\n[o]\nplugin = null\n[m]\nplugin = probe/numbers\ncount = x\n[p]\nplugin = null\n")
         self.check_problems(ini, [(3, "[v]: told to refuse"), (10, "`count`: \"x\" is not a number")])
 
     def test_an_unknown_plugin_is_told_once(self):
         self.check_problems(self.ini("[a]\nplugin = fils\n[b]\nplugin = stdout\n"), [(2, "did you mean `files`?")])
-        self.check_problems(self.ini(CHAIN.format("x").replace("[out]", "[c]\nplugin = claen\n[out]")), [(5, "no plugin claen")])
+        self.check_problems(self.ini(CHAIN.format("x").replace("[out]", "[c]\nplugin = claen\n[out]")),
+                            [(5, "no plugin claen (jv_claen.so), did you mean `clean`?")])
 
     def test_resources_alone(self):
         self.assertIn("no source: nothing to run", self.jevons("check", self.ini("[t]\nplugin = probe/thing\n")).err)
@@ -196,6 +286,24 @@ stray
         result = self.jevons("check", "t.ini")
         self.assertEqual(result.status, 2)
         self.assertTrue(result.err.startswith("t.ini:"))
+
+    def test_mistakes_without_end(self):
+        """A megabyte of them: a hundred are told, in the order of the file, and how many more there are."""
+        words = ["neither", "[a b]", "k : v", "[x", "a b = c", " ;", "${", "=", "[s] y", "\x7f"]
+        lines = [words[i * 7 % len(words)] for i in range(200_000)]
+        self.write("t.ini", "\n".join(lines))
+        result = self.jevons("check", "t.ini")
+        self.assertEqual(result.status, 2)
+        self.assertEqual(len(result.messages), 101)
+        numbers = [int(m.split(":")[1]) for m in result.messages[:100]]
+        self.assertEqual(numbers, sorted(numbers))
+        self.assertRegex(result.messages[100], r"^jevons: and \d{5,} more problems$")
+
+    def test_more_keys_than_any_pipeline_has(self):
+        self.write("t.ini", "[q]\nplugin = text\ntext = x\n" + "".join(f"k{i} = 1\n" for i in range(100_000)))
+        self.assertIn("more than 4096 sections or 20000 keys", self.jevons("check", "t.ini").err)
+        self.write("t.ini", "".join(f"[s{i}]\nplugin = null\n" for i in range(10_000)))
+        self.assertIn("more than 4096 sections or 20000 keys", self.jevons("check", "t.ini").err)
 
     def test_files_that_are_none(self):
         self.assertIn("No such file", self.jevons("run", "missing.ini").err)
@@ -208,13 +316,16 @@ stray
         self.check_problems(ini, [(0, "an override is section.key=value")], "question=1")
         self.check_problems(ini, [(0, "no section [qestion], did you mean `question`?")], "qestion.text=1")
         self.check_problems(ini, [(0, "unknown key `texd`, did you mean `text`?")], "question.texd=1")
+        self.check_problems(ini, [(0, "what is included is said in the file")], "pipeline.include=x.ini")
+        self.assertIn("check takes no option --quiet", self.jevons("check", ini, "--quiet").err)
+        self.assertIn("is not UTF-8", self.jevons("check", ini, b"question.text=\xff").err)
 
     def test_wiring(self):
         self.check_problems(self.ini("[out]\nplugin = stdout\n"), [(1, "no source stands above")])
         self.check_problems(self.ini("[n]\nplugin = probe/numbers\n[w]\nplugin = probe/work\n"), [(3, "nothing reads [w]")])
         self.check_problems(self.ini(CHAIN.format("x") + "[more]\nplugin = null\n"), [(6, "[more] stands below the sink [out]")])
         self.check_problems(self.ini(CHAIN.format("x") + "[w]\nplugin = probe/work\nfrom = w\n[s]\nplugin = null\nfrom = w\n"), [(8, "reads itself")])
-        self.check_problems(self.ini("[a]\nplugin = probe/work\nfrom = b\n[b]\nplugin = probe/work\nfrom = a\n"), [(1, "leads back to itself")])
+        self.check_problems(self.ini("[a]\nplugin = probe/work\nfrom = b\n[b]\nplugin = probe/work\nfrom = a\n"), [(3, "leads back to itself")])
         self.check_problems(self.ini("[n]\nplugin = probe/numbers\nfrom = n\n[o]\nplugin = null\n"), [(3, "a source has no input")])
         self.check_problems(self.ini("[n]\nplugin = probe/numbers\n[o]\nplugin = null\nfrom = n.left\n"), [(5, "[n] has no port `left`")])
 
@@ -246,8 +357,8 @@ stray
         self.check_problems(self.ini("[q]\nplugin = text\ntext = ${JVT_NONE}\nid = ${q.text}\n[o]\nplugin = null\n"), [(3, "has no JVT_NONE")])
 
     def test_long_chains_of_references(self):
-        lines = "".join(f"k{i} = ${{q.k{i + 1}}}\n" for i in range(30_000))
-        self.write("t.ini", "[q]\nplugin = text\ntext = ${q.k0}\n" + lines + "k30000 = x\n[o]\nplugin = null\n")
+        lines = "".join(f"k{i} = ${{q.k{i + 1}}}\n" for i in range(15_000))
+        self.write("t.ini", "[q]\nplugin = text\ntext = ${q.k0}\n" + lines + "k15000 = x\n[o]\nplugin = null\n")
         self.assertIn("leads on more than", self.jevons("check", "t.ini").err)
 
     def test_values_that_multiply(self):

@@ -29,15 +29,25 @@ bool mk_is_utf8(const char *s, size_t n)
     return true;
 }
 
-bool mk_is_bytes(int32_t type)
+bool mk_is_text(int32_t type)
 {
     return type == JV_UTF8 || type == JV_BYTES || type == JV_JSON;
+}
+
+bool mk_is_bytes(int32_t type)
+{
+    return mk_is_text(type) || type == JV_I32S || type == JV_F32S;
+}
+
+size_t mk_item(int32_t type)
+{
+    return type == JV_I32S || type == JV_F32S ? 4 : 1;
 }
 
 /* Whether a reader of `want` may read `have`. */
 static bool may_read(int32_t want, int32_t have)
 {
-    if (want == JV_BYTES) return mk_is_bytes(have);
+    if (want == JV_BYTES) return mk_is_text(have);
     return want == JV_ANY || want == have || (want == JV_UTF8 && have == JV_JSON);
 }
 
@@ -63,20 +73,21 @@ void mk_check_stage(const jv_stage *st)
         "retries", "in_flight", "priority"};
     if (st->threads > 1 && !(st->flags & JV_PARALLEL)) mk_die("stage %s: threads without JV_PARALLEL", st->name);
     if (st->process && st->poll) mk_die("stage %s: both poll and process", st->name);
+    if (is_source(st) && !st->poll && !(st->flags & JV_ENDLESS && st->stop))
+        mk_die("stage %s: a source without poll needs JV_ENDLESS and stop", st->name);
+    if (!is_source(st) && (st->done || st->stop)) mk_die("stage %s: done or stop, and it is no source", st->name);
+    if (st->flags & JV_SPLIT && (st->flags & JV_MERGE || !st->process || !st->ports))
+        mk_die("stage %s: what splits is a filter that merges nothing", st->name);
+    if (st->flags & JV_MERGE && !st->process) mk_die("stage %s: a merge without process", st->name);
     for (const jv_opt *o = st->opts; o && o->name; o++) {
         for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
             if (!strcmp(o->name, taken[i])) mk_die("option %s is a key of the host", o->name);
         for (const jv_field *f = st->fields; f && f->name; f++)
             if (!strcmp(o->name, f->name)) mk_die("%s is both an option and a field row", o->name);
         if (!o->help || !*o->help || !o->range) mk_die("option %s: no help or range", o->name);
+        if (o->flags & JV_PER_RECORD && (o->type == JV_OPT_REF || !strcmp(o->range, "path")))
+            mk_die("option %s: a record names no section and no file", o->name);
     }
-}
-
-int mk_n_ports(const jv_stage *st)
-{
-    int n = 0;
-    while (st->ports && st->ports[n].name) n++;
-    return n;
 }
 
 /* ---- fields by name, and rows ------------------------------------------------------------------------------------ */
@@ -131,6 +142,8 @@ int32_t mk_field(const jv_host *h, const char *name, int32_t type, uint32_t acce
         if (access & JV_OPTIONAL) return add_row(m, -1, type, access);
         return jv_fail(err, JV_BAD, "no stage before this one sets a field '%s'", name);
     }
+    if (col->flags & JV_OPTIONAL && !(access & JV_OPTIONAL))
+        return jv_fail(err, JV_BAD, "field '%s' does not come by every way", name);
     if (!may_read(type, col->type)) return jv_fail(err, JV_BAD, "field '%s' is of another type", name);
     return add_row(m, i, type == JV_ANY ? col->type : type, access);
 }
@@ -157,12 +170,6 @@ void mock_use(mock *m, const char *section, const char *id, mock *other)
             return;
         }
     mk_die("stage %s offers no %s", other->st->name, id);
-}
-
-char *mk_keep(mock *m, const char *p, size_t n)
-{
-    m->texts = mk_push(m->texts, m->n_texts, sizeof(void *));
-    return m->texts[m->n_texts++] = mk_must(strndup(p, n));
 }
 
 static char *trim(char *s)
@@ -268,6 +275,38 @@ static int32_t set_choice(const jv_opt *o, void *at, const char *text, jv_err *e
     return jv_fail(err, JV_BAD, "%s = %s: one of %s", o->name, text, o->range);
 }
 
+/* Values of options live as long as the stage is open, those that a record asked for until process returns. */
+static void own(mock *m, void *p)
+{
+    struct call *c = call_of(m);
+    if (c && c->b) {
+        c->scratch = mk_push(c->scratch, c->n, sizeof(void *));
+        c->scratch[c->n++] = p;
+        return;
+    }
+    lock(m);
+    m->texts = mk_push(m->texts, m->n_texts, sizeof(void *));
+    m->texts[m->n_texts++] = p;
+    unlock(m);
+}
+
+char *mk_keep(mock *m, const char *p, size_t n)
+{
+    char *copy = mk_must(strndup(p, n));
+    own(m, copy);
+    return copy;
+}
+
+void mk_set_items(mock *m, jv_list *list, const jv_str *v, size_t n)
+{
+    *list = (jv_list){0};
+    if (!n) return;
+    jv_str *copy = mk_must(calloc(n, sizeof *copy));
+    own(m, copy);
+    for (size_t i = 0; i < n; i++) copy[i] = (jv_str){mk_keep(m, v[i].p, v[i].n), v[i].n};
+    *list = (jv_list){copy, n};
+}
+
 static void set_list(mock *m, void *at, const char *text)
 {
     const char *cut = strchr(text, '\n') ? "\n" : ",";
@@ -286,11 +325,8 @@ static void set_list(mock *m, void *at, const char *text)
         v = mk_push(v, n, sizeof *v);
         v[n++] = (jv_str){item, strlen(item)};
     }
-    if (v) {
-        m->texts = mk_push(m->texts, m->n_texts, sizeof(void *));
-        m->texts[m->n_texts++] = v;
-    }
-    memcpy(at, &(jv_list){v, n}, sizeof(jv_list));
+    mk_set_items(m, at, v, n);
+    free(v);
 }
 
 static int32_t set_ref(mock *m, const jv_opt *o, void *at, const char *text, jv_err *err)
@@ -305,13 +341,9 @@ static int32_t set_ref(mock *m, const jv_opt *o, void *at, const char *text, jv_
     return jv_fail(err, JV_BAD, "%s = %s: no such section with %s", o->name, text, o->range);
 }
 
-static int32_t set_option(mock *m, const jv_opt *o, jv_err *err)
+int32_t mk_set_text(mock *m, const jv_opt *o, void *ctx, const char *text, jv_err *err)
 {
-    const char *text = key_value(m, o->name);
-    if (!text) text = o->def;
-    if (!text) return jv_fail(err, JV_BAD, "%s is missing", o->name);
-    if (o->offset >= m->st->ctx_size) mk_die("option %s lies outside the context", o->name);
-    void *at = (char *)m->ctx + o->offset;
+    void *at = (char *)ctx + o->offset;
     const char *kept;
     switch (o->type) {
     case JV_OPT_I64:
@@ -321,6 +353,77 @@ static int32_t set_option(mock *m, const jv_opt *o, jv_err *err)
     case JV_OPT_REF: return set_ref(m, o, at, text, err);
     case JV_OPT_TEXT: kept = mk_keep(m, text, strlen(text)); return memcpy(at, &kept, sizeof kept), JV_OK;
     default: mk_die("option %s: type %d", o->name, o->type);
+    }
+}
+
+bool mk_is_key(const char *s, size_t n)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    return n && strspn(s, good) == n;
+}
+
+/* All keys `NAME.KEY`, in the order in which the test set them. */
+static int32_t set_map(mock *m, const jv_opt *o, void *at, jv_err *err)
+{
+    jv_str key[MAX_KEYS], val[MAX_KEYS];
+    size_t n = 0, dot = strlen(o->name);
+    for (int i = 0; i < m->n_keys; i++) {
+        struct key *k = &m->keys[i];
+        if (strncmp(k->name, o->name, dot) || k->name[dot] != '.') continue;
+        const char *name = k->name + dot + 1;
+        if (!mk_is_key(name, strlen(name))) return jv_fail(err, JV_BAD, "%s: no such key can be", k->name);
+        for (size_t j = 0; j < n; j++)
+            if (!strcmp(key[j].p, name)) return jv_fail(err, JV_BAD, "%s is there twice", k->name);
+        k->used = true;
+        key[n] = (jv_str){name, strlen(name)};
+        val[n++] = (jv_str){k->value, strlen(k->value)};
+    }
+    if (!n && !o->def) return jv_fail(err, JV_BAD, "%s.KEY is missing", o->name);
+    jv_map map;
+    mk_set_items(m, &map.key, key, n);
+    mk_set_items(m, &map.val, val, n);
+    return memcpy(at, &map, sizeof map), JV_OK;
+}
+
+static int32_t set_option(mock *m, const jv_opt *o, jv_err *err)
+{
+    if (o->offset >= m->st->ctx_size) mk_die("option %s lies outside the context", o->name);
+    if (o->type == JV_OPT_MAP) return set_map(m, o, (char *)m->ctx + o->offset, err);
+    const char *text = key_value(m, o->name);
+    if (!text) text = o->def;
+    if (!text) return jv_fail(err, JV_BAD, "%s is missing", o->name);
+    return mk_set_text(m, o, m->ctx, text, err);
+}
+
+static void add_port(mock *m, const char *name)
+{
+    if (m->n_ports == JV_MAX_PORTS) mk_die("more than %d ports", JV_MAX_PORTS);
+    for (int i = 0; i < m->n_ports; i++)
+        if (!strcmp(m->ports[i], name)) mk_die("two ports named '%s'", name);
+    m->ports[m->n_ports++] = name;
+}
+
+static const jv_opt *option(const jv_stage *st, const char *name, size_t n)
+{
+    for (const jv_opt *o = st->opts; o && o->name; o++)
+        if (strlen(o->name) == n && !strncmp(o->name, name, n)) return o;
+    return NULL;
+}
+
+/* A port "to.*" becomes one for each key of the map `to`, where it stands. */
+static void name_ports(mock *m)
+{
+    for (const jv_port *p = m->st->ports; p && p->name; p++) {
+        size_t n = strlen(p->name);
+        if (n < 3 || strcmp(p->name + n - 2, ".*")) {
+            add_port(m, p->name);
+            continue;
+        }
+        const jv_opt *o = option(m->st, p->name, n - 2);
+        if (!o || o->type != JV_OPT_MAP) mk_die("port %s: no such option of type MAP", p->name);
+        jv_map map;
+        memcpy(&map, (char *)m->ctx + o->offset, sizeof map);
+        for (size_t i = 0; i < map.key.n; i++) add_port(m, map.key.v[i].p);
     }
 }
 
@@ -345,6 +448,7 @@ int32_t mk_configure(mock *m, jv_err *err)
         int32_t rc = set_option(m, o, err);
         if (rc < 0) return rc;
     }
+    name_ports(m);
     bind_rows(m);
     for (int i = 0; i < m->n_keys; i++)
         if (!m->keys[i].used) return jv_fail(err, JV_BAD, "unknown key %s", m->keys[i].name);

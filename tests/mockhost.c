@@ -94,8 +94,10 @@ mock *mock_new(const char *so, const char *stage)
     m->h = mk_host_table;
     m->fail_at = m->emit_at = m->cancel_at = -1;
     pthread_mutex_init(&m->lock, NULL);
+    pthread_cond_init(&m->grew, NULL);
     while (m->st->counters && m->st->counters[m->n_counters].name) m->n_counters++;
     if (m->n_counters > MAX_COUNTERS) mk_die("more than %d counters", MAX_COUNTERS);
+    for (; m->n_tallies < m->n_counters; m->n_tallies++) m->tallies[m->n_tallies] = m->st->counters[m->n_tallies].name;
     m->ctx = mk_must(calloc(1, m->st->ctx_size ? m->st->ctx_size : 1));
     mock_column(m, "id", JV_UTF8, 0);
     return m;
@@ -124,6 +126,7 @@ static int32_t bare_call(mock *m, int32_t (*f)(void *, jv_err *), jv_err *err)
     if (!f) return JV_OK;
     struct call c;
     call_begin(m, &c);
+    c.polls = f == m->st->poll;
     int32_t rc = f(m->ctx, err);
     call_end(&c, rc);
     return rc;
@@ -136,8 +139,11 @@ static int32_t simple_call(mock *m, int32_t (*f)(void *, jv_err *), jv_err *err)
 
 int32_t mock_start(mock *m, jv_err *err)
 {
+    if (m->state != 2) mk_die("started twice, or not open");
+    m->starting = true;
+    m->state = 3; /* a source without poll may begin records before its start returns */
     int32_t rc = simple_call(m, m->st->start, err);
-    m->state = 3;
+    m->starting = false;
     return rc;
 }
 
@@ -160,48 +166,61 @@ int32_t mock_flush(mock *m, jv_err *err)
 static void check_verdict(mock *m, const jv_buf *b, uint32_t forks, int32_t rc, const jv_err *err)
 {
     const jv_stage *st = m->st;
-    int n = mk_n_ports(st);
+    int n = m->n_ports;
     bool delivered = rc == JV_OK && !st->ports;
-    if (rc < JV_CANCELLED || rc > JV_DROP) mk_die("process answered %d, which is no verdict", rc);
+    bool on = (rc >= 0 && rc < JV_DONE) || rc == JV_END;
+    if (rc < JV_CANCELLED || rc > JV_END) mk_die("process answered %d, which is no verdict", rc);
     if (rc >= 0 && rc < JV_DONE && rc >= n && !delivered) mk_die("process answered port %d of %d", rc, n);
-    if (rc >= 0 && rc < JV_DONE) mk_check_fields(b);
+    if (on) mk_check_fields(b);
+    if (on && st->flags & JV_SPLIT)
+        mk_die("process answered %d; of a stage with JV_SPLIT the good verdict is DONE", rc);
     if (rc == JV_DROP && (err->code != JV_DROP || !err->reason)) mk_die("DROP without a reason");
     if (rc == JV_DONE && !(st->flags & JV_SPLIT)) mk_die("DONE by a stage without JV_SPLIT");
-    if (rc == JV_DONE && b->forks == forks) mk_die("DONE, and no child stands for the record");
     if (rc == JV_RETRY && b->forks != forks) mk_die("RETRY after children were forked");
     if (rc == JV_CANCELLED && !b->cancelled && !mk_over(m)) mk_die("CANCELLED for a record that nobody cancelled");
 }
 
-static bool same_value(const struct value *a, const struct value *b)
-{
-    return a->type == b->type && a->mem == b->mem && a->at == b->at && a->n == b->n && a->i == b->i &&
-           !memcmp(&a->f, &b->f, sizeof a->f);
-}
-
-/* After RETRY the buffer is as it came: what `partial` built is taken away here, all else the stage left alone. */
-static void check_retry(mock *m, jv_buf *b, const struct value *before)
+/* What the stage set is taken back. The values of before are held while it runs, as the host does: `writable` copies. */
+static void put_back(mock *m, jv_buf *b, struct value *before, bool back)
 {
     for (int i = 0; i < m->n_slots; i++) {
-        if (b->v[i].built) mk_value_clear(m, &b->v[i]);
-        if (!same_value(&before[i], &b->v[i])) mk_die("RETRY, but field '%s' is not as it came", m->slots[i].name);
+        if (back) mk_value_share(m, &b->v[i], &before[i]);
+        mk_value_clear(m, &before[i]);
     }
+}
+
+static void check_record(const mock *m, const jv_buf *b)
+{
+    if (m->state != 3 || !m->st->process) mk_die("process of what is no started filter or sink");
+    if (b->partial && !(m->st->flags & JV_PARTIALS)) mk_die("the test gives a snapshot to a stage without JV_PARTIALS");
+    if (b->n_kids && !(m->st->flags & JV_MERGE)) mk_die("the test gives children to a stage without JV_MERGE");
 }
 
 int32_t mock_process(mock *m, jv_buf *b, jv_err *err)
 {
-    if (m->state != 3 || !m->st->process) mk_die("process of what is no started filter or sink");
-    struct value before[MAX_SLOTS];
-    for (int i = 0; i < m->n_slots; i++) b->v[i].built = false;
-    memcpy(before, b->v, sizeof before);
-    uint32_t forks = b->forks;
+    check_record(m, b);
     *err = (jv_err){0};
+    lock(m);
+    bool ended = m->ended;
+    unlock(m);
+    if (ended) return jv_drop(err, "nothing more is wanted");
+    struct value before[MAX_SLOTS] = {0};
+    for (int i = 0; i < m->n_slots; i++) {
+        b->v[i].built = false;
+        mk_value_share(m, &before[i], &b->v[i]);
+    }
+    uint32_t forks = b->forks;
     struct call c;
     call_begin(m, &c);
+    c.b = b;
     int32_t rc = m->st->process(m->ctx, b, err);
-    if (rc == JV_RETRY) check_retry(m, b, before);
-    check_verdict(m, b, forks, rc, err);
+    if (!b->partial) check_verdict(m, b, forks, rc, err);
+    put_back(m, b, before, rc == JV_BAD || rc == JV_RETRY);
+    lock(m);
+    m->ended |= rc == JV_END;
+    unlock(m);
     call_end(&c, rc);
-    return checked(rc, err);
+    return b->partial ? rc : checked(rc, err);
 }
 
 void mock_stop(mock *m)
@@ -210,10 +229,35 @@ void mock_stop(mock *m)
     m->stopped = true;
     unlock(m);
     if (m->st->stop) m->st->stop(m->ctx);
+    lock(m);
+    m->gone = true;
+    unlock(m);
+}
+
+void mock_settle(mock *m, jv_buf *root, int32_t status, const char *text)
+{
+    if ((root->kind != MOCK_ROOT && root->kind != MOCK_REJECT) || root->settled)
+        mk_die("the test settles what is no open root");
+    root->settled = 1;
+    lock(m);
+    m->n_unsettled--;
+    unlock(m);
+    jv_err err = {.code = status};
+    if (status == JV_DROP)
+        err.reason = text;
+    else
+        snprintf(err.text, sizeof err.text, "%s", text ? text : "");
+    if (!m->st->done) return;
+    struct call c;
+    call_begin(m, &c);
+    m->st->done(m->ctx, root->user, root, status, &err);
+    call_end(&c, JV_OK);
 }
 
 void mock_close(mock *m)
 {
+    for (const jv_buf *b = m->all; b; b = b->next)
+        if (b->out && m->state == 3) mk_die("'%s' was begun, and neither emitted nor rejected", b->id);
     if ((m->state == 2 || m->state == 3) && m->st->close) {
         struct call c;
         call_begin(m, &c);
@@ -234,7 +278,10 @@ void mock_free(mock *m)
     for (int i = 0; i < m->n_services; i++) free(m->services[i].section);
     free(m->texts);
     free(m->logs);
+    free(m->others);
+    free(m->why);
     free(m->ctx);
+    pthread_cond_destroy(&m->grew);
     pthread_mutex_destroy(&m->lock);
     free(m);
 }
@@ -252,212 +299,4 @@ const jv_host *mock_host(mock *m)
 const jv_stage *mock_stage(mock *m)
 {
     return m->st;
-}
-
-/* ---- records in ------------------------------------------------------------------------------------------------- */
-
-jv_buf *mock_record(mock *m, const char *id)
-{
-    return mk_buf_new(m, id, strlen(id));
-}
-
-void mock_put_n(jv_buf *b, const char *field, const void *p, size_t n)
-{
-    int i = mk_slot_of(b, field);
-    const jv_column *col = &b->m->slots[i].col;
-    struct value *v = &b->v[i];
-    mk_value_clear(b->m, v);
-    *v = (struct value){.type = col->name ? col->type : JV_UTF8, .mem = mk_mem_new(b->m, n), .n = n};
-    if (!mk_is_bytes(v->type)) mk_die("the test puts text into '%s', which is a number", field);
-    if (n) memcpy(v->mem->p, p, n);
-    if (v->type != JV_BYTES && !mk_is_utf8(v->mem->p, n)) mk_die("the test puts what is no UTF-8 into '%s'", field);
-}
-
-void mock_put(jv_buf *b, const char *field, const char *text)
-{
-    mock_put_n(b, field, text, strlen(text));
-}
-
-void mock_put_i64(jv_buf *b, const char *field, int64_t i)
-{
-    b->v[mk_slot_of(b, field)] = (struct value){.type = JV_I64, .i = i};
-}
-
-void mock_put_f64(jv_buf *b, const char *field, double f)
-{
-    b->v[mk_slot_of(b, field)] = (struct value){.type = JV_F64, .f = f};
-}
-
-void mock_set_partial(jv_buf *b, bool partial)
-{
-    b->partial = partial;
-}
-
-void mock_forget(mock *m)
-{
-    while (m->all) {
-        jv_buf *b = m->all;
-        m->all = b->next;
-        for (int i = 0; i < MAX_SLOTS; i++) mk_value_clear(m, &b->v[i]);
-        free(b->id);
-        free(b->why);
-        free(b);
-    }
-    free(m->outs);
-    m->outs = NULL;
-    m->n_outs = 0;
-}
-
-/* ---- what came out ---------------------------------------------------------------------------------------------- */
-
-size_t mock_n(mock *m)
-{
-    return m->n_outs;
-}
-
-jv_buf *mock_at(mock *m, size_t i)
-{
-    if (i >= m->n_outs) mk_die("the test asks for output %zu of %zu", i, m->n_outs);
-    return m->outs[i];
-}
-
-int32_t mock_kind(const jv_buf *b)
-{
-    return b->kind;
-}
-
-int32_t mock_port(const jv_buf *b)
-{
-    return b->port;
-}
-
-const char *mock_id(const jv_buf *b)
-{
-    return b->id;
-}
-
-const char *mock_why(const jv_buf *b)
-{
-    return b->why ? b->why : "(not rejected)";
-}
-
-bool mock_has(const jv_buf *b, const char *field)
-{
-    return b->v[mk_slot_of(b, field)].type != 0;
-}
-
-int32_t mock_type_of(const jv_buf *b, const char *field)
-{
-    return b->v[mk_slot_of(b, field)].type;
-}
-
-jv_str mock_get(const jv_buf *b, const char *field)
-{
-    return mk_text_of(&b->v[mk_slot_of(b, field)]);
-}
-
-/* A view need not end with a NUL: the copy lives as long as the options do. */
-const char *mock_text(const jv_buf *b, const char *field)
-{
-    if (!mock_has(b, field)) return "(absent)";
-    jv_str s = mock_get(b, field);
-    return mk_keep(b->m, s.p ? s.p : "", s.n);
-}
-
-int64_t mock_i64(const jv_buf *b, const char *field)
-{
-    const struct value *v = &b->v[mk_slot_of(b, field)];
-    if (v->type != JV_I64) mk_die("field '%s' has no i64", field);
-    return v->i;
-}
-
-double mock_f64(const jv_buf *b, const char *field)
-{
-    const struct value *v = &b->v[mk_slot_of(b, field)];
-    if (v->type != JV_F64) mk_die("field '%s' has no f64", field);
-    return v->f;
-}
-
-static int counter_of(const mock *m, const char *name)
-{
-    for (int i = 0; i < m->n_counters; i++)
-        if (!strcmp(m->st->counters[i].name, name)) return i;
-    mk_die("stage %s has no counter '%s'", m->st->name, name);
-}
-
-int64_t mock_count(mock *m, const char *counter)
-{
-    return m->counts[counter_of(m, counter)];
-}
-
-int64_t mock_counted(const jv_buf *b, const char *counter)
-{
-    return b->counts[counter_of(b->m, counter)];
-}
-
-size_t mock_logs(mock *m)
-{
-    return m->n_logs;
-}
-
-bool mock_logged(mock *m, const char *part)
-{
-    for (size_t i = 0; i < m->n_logs; i++)
-        if (strstr(m->logs[i], part)) return true;
-    return false;
-}
-
-/* ---- trouble ---------------------------------------------------------------------------------------------------- */
-
-void mock_fail_at(mock *m, int64_t k)
-{
-    lock(m);
-    m->fail_at = k;
-    m->failed = false;
-    unlock(m);
-}
-
-bool mock_failed(mock *m)
-{
-    return m->failed;
-}
-
-void mock_emit_at(mock *m, int64_t k, int32_t code)
-{
-    int32_t over = m->st->poll ? JV_END : JV_CANCELLED;
-    if (code != JV_FATAL && code != over) mk_die("to such a stage emit answers %d or %d, not %d", JV_FATAL, over, code);
-    lock(m);
-    m->emit_at = k;
-    m->emit_code = code;
-    unlock(m);
-}
-
-void mock_cancel_at(mock *m, int64_t k)
-{
-    lock(m);
-    m->cancel_at = k;
-    unlock(m);
-}
-
-void mock_window(mock *m, size_t n)
-{
-    m->window = n;
-}
-
-void mock_settle(mock *m, jv_buf *root, int32_t status, const char *text)
-{
-    if ((root->kind != MOCK_ROOT && root->kind != MOCK_REJECT) || root->settled)
-        mk_die("the test settles what is no open root");
-    root->settled = 1;
-    lock(m);
-    m->n_unsettled--;
-    unlock(m);
-    jv_err err = {.code = status};
-    snprintf(err.text, sizeof err.text, "%s", text ? text : "");
-    if (m->st->done) m->st->done(m->ctx, root->user, status, &err);
-}
-
-bool mock_cancelled(const jv_buf *b)
-{
-    return b->cancelled != 0;
 }

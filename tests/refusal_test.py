@@ -22,12 +22,29 @@ class Refusals(jv.Case):
         self.refused("misfit_minor", "it speaks ABI 1.8, the host 1.0")
 
     def test_size(self):
-        self.refused("misfit_size", "its jv_stage has 1", "the host's 1", "another jevons.h")
+        self.refused("misfit_large", "its jv_stage has 1", "the host's 1", "another jevons.h")
+        self.refused("misfit_small", "its jv_stage has 1", "the host's 1", "another jevons.h")
 
-    def test_tables(self):
+    def test_options(self):
         self.refused("misfit_key", "`from` is a key of the host")
         self.refused("misfit_default", "the default of option size: 0 is outside 1..")
-        self.refused("misfit_offset", "option size lies outside the context")
+        self.refused("misfit_range", 'the range of option size, "9..1", is none for its type')
+        self.refused("misfit_offset", "option size lies outside the context: 8 bytes at 1000 of")
+        self.refused("misfit_align", "option size lies at 4, no multiple of 8")
+        self.refused("misfit_record", "option size is JV_PER_RECORD: a record cannot name a path")
+
+    def test_rows(self):
+        self.refused("misfit_field", "field row in has type 0, the host knows 1 to 7")
+        self.refused("misfit_counter", "`text` is a counter and a field")
+        self.refused("misfit_port", "every stage has a port `rejected` of the host")
+        self.refused("misfit_ports", "port size.* stands for the keys of a MAP option `size`, which it does not have")
+
+    def test_kinds(self):
+        self.refused("misfit_flags", "is JV_SPLIT and JV_MERGE: these are the two ends, two stages")
+        self.refused("misfit_order", "is JV_PARALLEL and JV_ORDERED")
+        self.refused("misfit_threads", "wants more than 1 thread but is not JV_PARALLEL")
+        self.refused("misfit_context", "wants a context of 104857600 bytes, the host gives 67108864 at most")
+        self.refused("misfit_source", "has ports but neither poll nor process", "which takes JV_ENDLESS and stop")
 
     def test_name(self):
         self.refused("misfit_other_name", "it calls itself somebody_else: rename the file to jv_somebody_else.so")
@@ -67,7 +84,7 @@ class Finding(jv.Case):
         self.assertEqual(result.status, 0, result.err)
         names = {line.split()[0]: line.split()[1] for line in result.lines}
         for name, kind in (("files", "source"), ("text", "source"), ("stdin", "source"), ("clean", "filter"), ("chunk", "filter"), ("prompt", "filter"),
-                           ("jsonl", "sink"), ("stdout", "sink"), ("null", "sink"), ("llm/model", "resource"), ("llm/generate", "filter"), ("plain", "resource")):
+                           ("jsonl/write", "sink"), ("jsonl/read", "source"), ("stdout", "sink"), ("null", "sink"), ("llm/model", "resource"), ("llm/generate", "filter"), ("plain", "resource")):
             self.assertEqual(names.get(name), kind, name)
         self.assertEqual(result.err, "")
 

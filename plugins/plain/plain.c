@@ -4,11 +4,11 @@
  *
  *     [backend]
  *     plugin = plain
- *     cores = auto        threads that compute; auto: the cores this process may use, quotas of control groups included
+ *     cores = auto        threads that compute; auto: all that the pipeline has left ([pipeline] threads)
  *
  * Offers jv.backend/1 (plugins/llm/backend.h). Weights stay where the model's file is mapped. Limits: heads of at
  * most 256. Files: plain.c small operations and the table; linear.c weights; attention.c cache, rotation, attention;
- * pool.c threads; cores.c.
+ * pool.c threads.
  */
 #include "plain.h"
 #include "numbers.h"
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 
 static const jv_opt options[] = {
-    JV_OPT(struct plain, cores, "auto", "auto|1..256", "threads that compute; auto: the cores this process may use"),
+    JV_OPT(struct plain, cores, "auto", "auto|1..256", "threads that compute; auto: all that the pipeline has left"),
     {0},
 };
 
@@ -265,7 +265,9 @@ static int32_t plain_open(void *ctx, const jv_host *h, jv_err *err)
 {
     struct plain *p = ctx;
     p->h = h;
-    p->threads = (uint32_t)(p->cores == JV_UNSET ? plain_cores() : p->cores);
+    p->threads = (uint32_t)h->lease(h, p->cores == JV_UNSET ? 0 : (int32_t)p->cores);
+    if (p->cores != JV_UNSET && p->threads < p->cores)
+        h->log(h, JV_LOG_WARN, "`cores` is %lld, but of `threads` in [pipeline] %u are left", (long long)p->cores, p->threads);
     snprintf(p->line, sizeof p->line, "plain, %u thread%s, portable C", p->threads, p->threads == 1 ? "" : "s");
     return JV_OK;
 }
@@ -275,10 +277,6 @@ static int32_t plain_start(void *ctx, jv_err *err)
     struct plain *p = ctx;
     p->pool = pool_new(p->threads, err);
     if (!p->pool) return JV_FATAL;
-    int64_t there = plain_cores();
-    if (p->threads > there)
-        p->h->log(p->h, JV_LOG_WARN, "%u threads on %lld cores: they will wait for each other", p->threads,
-            (long long)there);
     return JV_OK;
 }
 

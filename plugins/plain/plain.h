@@ -37,12 +37,6 @@ struct bk_kv {
     uint8_t *keys, *values;
 };
 
-/* ---- cores.c ---- */
-
-/* The cores this process may use: its affinity mask, and the CPU quota of its control groups rounded up.
- * 1..MAX_CORES. */
-int64_t plain_cores(void);
-
 /* ---- pool.c: threads that wait to take part in a loop ---- */
 
 typedef struct pool pool;

@@ -48,7 +48,7 @@ static int32_t numbers_poll(void *ctx, jv_err *err)
     return rc;
 }
 
-static void numbers_done(void *ctx, void *user, int32_t status, const jv_err *err)
+static void numbers_done(void *ctx, void *user, const jv_buf *root, int32_t status, const jv_err *err)
 {
     struct numbers *s = ctx;
     int at = status == JV_OK || status == JV_DROP ? 0 : status == JV_BAD ? 1 : status == JV_CANCELLED ? 2 : 3;
@@ -281,6 +281,16 @@ static const jv_stage stages[] = {
         .process = verdict_process},
     {.name = "work",
         .brief = "takes its time in many threads",
+        .flags = JV_PARALLEL,
+        .ctx_size = sizeof(struct work),
+        .threads = 8,
+        .fields = work_fields,
+        .ports = one_port,
+        .opts = work_opts,
+        .open = work_open,
+        .process = work_process},
+    {.name = "split",
+        .brief = "the same, and makes several of one",
         .flags = JV_PARALLEL | JV_SPLIT,
         .ctx_size = sizeof(struct work),
         .threads = 8,

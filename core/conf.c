@@ -1,0 +1,153 @@
+/* conf.c: see conf.h. What a file says is read in ini.c; here is what holds it, and what the command line says. */
+#include "conf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct jvc_section *jvc_conf_section(struct jvc_conf *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->n; i++)
+        if (!strcmp(conf->sections[i].name, name)) return &conf->sections[i];
+    return NULL;
+}
+
+struct jvc_entry *jvc_section_entry(struct jvc_section *s, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (!strcmp(s->entries[i].name, name)) return &s->entries[i];
+    return NULL;
+}
+
+struct jvc_entry *jvc_section_take(struct jvc_section *s, const char *name)
+{
+    struct jvc_entry *e = jvc_section_entry(s, name);
+    if (!e) return NULL;
+    e->used = true;
+    return e->value ? e : NULL;
+}
+
+void *jvc_conf_own(struct jvc_conf *conf, void *p)
+{
+    conf->owned = jvc_room(conf->owned, conf->n_owned, sizeof *conf->owned);
+    return conf->owned[conf->n_owned++] = p;
+}
+
+void jvc_problem(struct jvc_conf *conf, struct jvc_where where, const char *fmt, ...)
+{
+    va_list ap;
+    char *text;
+    if (conf->n_problems >= JVC_PROBLEMS_KEPT) {
+        conf->n_problems++;
+        return;
+    }
+    va_start(ap, fmt);
+    if (vasprintf(&text, fmt, ap) < 0) text = jvc_strdup("out of memory");
+    va_end(ap);
+    jvc_make_printable(text);
+    conf->problems = jvc_room(conf->problems, conf->n_problems, sizeof *conf->problems);
+    conf->problems[conf->n_problems++] = (struct jvc_problem){where, jvc_conf_own(conf, text)};
+}
+
+struct jvc_entry *jvc_conf_add(struct jvc_conf *conf, struct jvc_section *s, struct jvc_entry e)
+{
+    s->entries = jvc_room(s->entries, s->n, sizeof *s->entries);
+    s->entries[s->n] = e;
+    conf->n_entries++;
+    return &s->entries[s->n++];
+}
+
+struct jvc_section *jvc_conf_add_section(struct jvc_conf *conf, const char *name, struct jvc_where where)
+{
+    conf->sections = jvc_room(conf->sections, conf->n, sizeof *conf->sections);
+    conf->sections[conf->n] = (struct jvc_section){.name = name, .where = where};
+    return &conf->sections[conf->n++];
+}
+
+static void override(struct jvc_conf *conf, const char *arg)
+{
+    struct jvc_where where = {0};
+    const char *eq = strchr(arg, '='), *dot = strchr(arg, '.');
+    if (!strncmp(arg, "--", 2)) {
+        jvc_problem(conf, where, "`%s`: options stand before the file", arg);
+        return;
+    }
+    if (!eq || !dot || dot > eq || dot == arg || dot + 1 == eq) {
+        jvc_problem(conf, where, "`%s`: an override is section.key=value", arg);
+        return;
+    }
+    if (!jvc_utf8_valid(eq, strlen(eq), NULL)) {
+        jvc_problem(conf, where, "the value of %.*s is not UTF-8", (int)(eq - arg), arg);
+        return;
+    }
+    if (!strncmp(arg, "pipeline.include=", 17)) {
+        jvc_problem(conf, where, "`%s`: what is included is said in the file", arg);
+        return;
+    }
+    char *section = jvc_conf_own(conf, jvc_strndup(arg, (size_t)(dot - arg)));
+    char *key = jvc_conf_own(conf, jvc_strndup(dot + 1, (size_t)(eq - dot - 1)));
+    struct jvc_section *s = jvc_conf_section(conf, section);
+    if (!s && !strcmp(section, "pipeline")) s = jvc_conf_add_section(conf, section, where);
+    if (!s) {
+        struct jvc_nearest near = {.name = section};
+        for (size_t i = 0; i < conf->n; i++) jvc_nearest_try(&near, conf->sections[i].name);
+        jvc_problem(conf, where, "%s: no section [%s]%s", arg, section, jvc_nearest_hint(&near));
+        return;
+    }
+    struct jvc_entry *e = jvc_section_entry(s, key);
+    if (!e) e = jvc_conf_add(conf, s, (struct jvc_entry){.name = key});
+    free(e->more);
+    free(e->grown);
+    where.section = s->name;
+    *e = (struct jvc_entry){.name = e->name, .raw = eq + 1, .where = where, .literal = true};
+}
+
+void jvc_conf_read(struct jvc_conf *conf, const char *path, char *const *overrides, size_t n)
+{
+    *conf = (struct jvc_conf){0};
+    jvc_ini_read(conf, path, 0, (struct jvc_where){path, 0});
+    for (size_t i = 0; i < n; i++) override(conf, overrides[i]);
+    jvc_expand_all(conf);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct jvc_problem *x = a, *y = b;
+    int files = !x->where.file - !y->where.file;
+    if (!files && x->where.file) files = strcmp(x->where.file, y->where.file);
+    return files ? files : x->where.line - y->where.line;
+}
+
+size_t jvc_problems_print(const struct jvc_conf *conf)
+{
+    size_t kept = conf->n_problems < JVC_PROBLEMS_KEPT ? conf->n_problems : JVC_PROBLEMS_KEPT;
+    size_t shown = kept < JVC_PROBLEMS_SHOWN ? kept : JVC_PROBLEMS_SHOWN;
+    if (kept) qsort(conf->problems, kept, sizeof *conf->problems, by_place);
+    for (size_t i = 0; i < shown; i++) {
+        const struct jvc_problem *p = &conf->problems[i];
+        if (p->where.file && p->where.line)
+            fprintf(stderr, "%s:%d: %s\n", p->where.file, p->where.line, p->text);
+        else if (p->where.section)
+            fprintf(stderr, "command line: [%s] %s\n", p->where.section, p->text);
+        else
+            fprintf(stderr, "%s: %s\n", p->where.file ? "jevons" : "command line", p->text);
+    }
+    if (shown < conf->n_problems) fprintf(stderr, "jevons: and %zu more problems\n", conf->n_problems - shown);
+    return conf->n_problems;
+}
+
+void jvc_conf_free(struct jvc_conf *conf)
+{
+    for (size_t i = 0; i < conf->n; i++) {
+        for (size_t k = 0; k < conf->sections[i].n; k++) {
+            free(conf->sections[i].entries[k].more);
+            free(conf->sections[i].entries[k].grown);
+        }
+        free(conf->sections[i].entries);
+    }
+    for (size_t i = 0; i < conf->n_owned; i++) free(conf->owned[i]);
+    jvc_arena_free(&conf->mem);
+    free(conf->sections);
+    free(conf->problems);
+    free(conf->owned);
+    *conf = (struct jvc_conf){0};
+}

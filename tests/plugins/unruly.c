@@ -1,0 +1,157 @@
+/*
+ * unruly: a filter and a source that break a rule of the interface, whichever is asked for, to test that the mock host tells.
+ */
+#include <string.h>
+
+#include "jevons.h"
+
+#define RULES                                                                                                          \
+    "none|row|utf8|unwritten|behind|input|number|item|view|port|done|verdict|mute|lines|dot|reason|cancelled|fork|"    \
+    "merge|lease|counter|writable"
+
+enum {
+    NONE,
+    ROW,
+    UTF8,
+    UNWRITTEN,
+    BEHIND,
+    INPUT,
+    NUMBER,
+    ITEM,
+    VIEW,
+    PORT,
+    DONE,
+    VERDICT,
+    MUTE,
+    LINES,
+    DOT,
+    REASON,
+    CANCELLED,
+    FORK,
+    MERGE,
+    LEASE,
+    COUNTER,
+    WRITABLE
+};
+enum { IN, OUT, NUMBERS };
+
+struct unruly {
+    const jv_host *h;
+    int32_t rule;
+};
+
+static int32_t unruly_open(void *ctx, const jv_host *h, jv_err *err)
+{
+    ((struct unruly *)ctx)->h = h;
+    return JV_OK;
+}
+
+/* What is wrong with a field that is set. */
+static int32_t break_field(const struct unruly *u, jv_buf *b, jv_err *err)
+{
+    const jv_host *h = u->h;
+    char *p;
+    switch (u->rule) {
+    case ROW: h->get(h, b, 99); break;
+    case INPUT: h->put(h, b, IN, 1, err); break;
+    case NUMBER: h->put_i64(h, b, OUT, 1); break;
+    case ITEM: h->put(h, b, NUMBERS, 5, err); break;
+    case UNWRITTEN: h->put(h, b, OUT, 1, err); break;
+    case VIEW: h->view(h, b, NUMBERS, b, IN, 0, 4, err); break;
+    case WRITABLE: h->writable(h, b, OUT, err); break;
+    case UTF8:
+        p = h->put(h, b, OUT, 1, err);
+        if (p) *p = '\xff';
+        break;
+    case BEHIND:
+        p = h->put(h, b, OUT, 1, err);
+        if (p) memcpy(p, "ab", 2);
+        break;
+    }
+    return JV_OK;
+}
+
+static int32_t unruly_process(void *ctx, jv_buf *b, jv_err *err)
+{
+    const struct unruly *u = ctx;
+    const jv_host *h = u->h;
+    switch (u->rule) {
+    case PORT: return 1;
+    case DONE: return JV_DONE;
+    case VERDICT: return 77;
+    case MUTE: return JV_BAD;
+    case LINES: return jv_fail(err, JV_BAD, "two\nlines");
+    case DOT: return jv_fail(err, JV_BAD, "a full stop.");
+    case REASON: return JV_DROP;
+    case CANCELLED: return jv_fail(err, JV_CANCELLED, "nobody asked");
+    case FORK: return h->fork(h, b, err) ? JV_OK : JV_FATAL;
+    case MERGE: return h->children(h, b) ? JV_OK : JV_FATAL;
+    case LEASE: return h->lease(h, 1) ? JV_OK : JV_FATAL;
+    case COUNTER: return h->count(h, b, 0, 1), JV_OK;
+    default: return break_field(u, b, err);
+    }
+}
+
+static const jv_field fields[] = {
+    [IN] = {"in", JV_UTF8, JV_IN, "text", "a text"},
+    [OUT] = {"out", JV_UTF8, JV_OUT, "out", "another"},
+    [NUMBERS] = {"numbers", JV_I32S, JV_OUT, "numbers", "numbers"},
+    {0},
+};
+static const jv_port ports[] = {{"out", "what comes of it", 0, 0}, {0}};
+static const jv_opt opts[] = {JV_OPT(struct unruly, rule, "none", RULES, "which rule is broken"), {0}};
+
+/* ---- a source ------------------------------------------------------------------------------------------------------ */
+
+#define SOURCE_RULES "none|forget|twice|size|priority|outside"
+
+enum { S_NONE, S_FORGET, S_TWICE, S_SIZE, S_PRIORITY, S_OUTSIDE };
+
+static int32_t source_poll(void *ctx, jv_err *err)
+{
+    const struct unruly *u = ctx;
+    const jv_host *h = u->h;
+    jv_origin o = {.struct_size = sizeof o, .position = {"a", 1}};
+    if (u->rule == S_SIZE) o.struct_size = 1;
+    if (u->rule == S_PRIORITY) o.priority = JV_LIVE;
+    jv_buf *b = h->begin(h, &o, err);
+    if (!b) return err->code;
+    if (u->rule == S_FORGET) return JV_OK;
+    int32_t rc = h->emit(h, b, 0, err);
+    return u->rule == S_TWICE ? h->emit(h, b, 0, err) : rc;
+}
+
+static int32_t source_flush(void *ctx, jv_err *err)
+{
+    const struct unruly *u = ctx;
+    const jv_origin o = {.struct_size = sizeof o, .position = {"late", 4}};
+    if (u->rule == S_OUTSIDE) u->h->begin(u->h, &o, err);
+    return JV_OK;
+}
+
+static const jv_opt source_opts[] = {JV_OPT(struct unruly, rule, "none", SOURCE_RULES, "which rule is broken"), {0}};
+
+static const jv_stage stages[] = {
+    {
+        .name = "filter",
+        .brief = "breaks a rule",
+        .ctx_size = sizeof(struct unruly),
+        .fields = fields,
+        .ports = ports,
+        .opts = opts,
+        .open = unruly_open,
+        .process = unruly_process,
+    },
+    {
+        .name = "source",
+        .brief = "breaks a rule",
+        .ctx_size = sizeof(struct unruly),
+        .ports = ports,
+        .opts = source_opts,
+        .open = unruly_open,
+        .poll = source_poll,
+        .flush = source_flush,
+    },
+};
+
+JV_PLUGIN("unruly", "1.0", "MIT", stages);
