@@ -6,7 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../utf8.h"
+
 #define FIRST_CAP 4096
+#define KEEP_CAP (1 << 20) /* bytes */
+
+void row_reset(struct row *r)
+{
+    if (r->cap > KEEP_CAP) row_free(r);
+    r->n = 0;
+    r->failed = false;
+}
+
+void row_free(struct row *r)
+{
+    free(r->p);
+    *r = (struct row){0};
+}
 
 /* n bytes to write to, or null and `failed`. */
 static char *room(struct row *r, size_t n)
@@ -84,6 +100,14 @@ void row_base64(struct row *r, const char *s, size_t n)
     row_add(r, "\"}", 2);
 }
 
+void row_bytes(struct row *r, const char *s, size_t n)
+{
+    if (utf8_valid(s, n) == n)
+        row_string(r, s, n);
+    else
+        row_base64(r, s, n);
+}
+
 void row_json(struct row *r, const char *s, size_t n)
 {
     char *at = room(r, n);
@@ -97,17 +121,19 @@ void row_i64(struct row *r, int64_t v)
     row_add(r, text, (size_t)n);
 }
 
-void row_f64(struct row *r, double v)
+/* digits: a number of them that is always enough; if d digits read back, so do d + 1: a search by halves finds the
+ * fewest. */
+static void add_float(struct row *r, double v, int digits, bool (*reads_back)(const char *text, double v))
 {
-    char text[352];            /* far less is needed; the compiler cannot know */
-    int digits = 1, most = 17; /* 17 read back always, and if d do, so do d + 1: a search by halves finds the fewest */
-    while (digits < most) {
-        int mid = (digits + most) / 2;
+    char text[352]; /* far less is needed; the compiler cannot know */
+    int least = 1;
+    while (least < digits) {
+        int mid = (least + digits) / 2;
         snprintf(text, sizeof text, "%.*g", mid, v);
-        if (strtod(text, NULL) == v)
-            most = mid;
+        if (reads_back(text, v))
+            digits = mid;
         else
-            digits = mid + 1;
+            least = mid + 1;
     }
     snprintf(text, sizeof text, "%.*e", digits - 1, v);
     long exponent = strtol(strchr(text, 'e') + 1, NULL, 10);
@@ -115,4 +141,24 @@ void row_f64(struct row *r, double v)
     int n = snprintf(text, sizeof text, "%.*g", digits, v);
     row_add(r, text, (size_t)n);
     if (!strpbrk(text, ".e")) row_add(r, ".0", 2);
+}
+
+static bool same_f64(const char *text, double v)
+{
+    return strtod(text, NULL) == v;
+}
+
+static bool same_f32(const char *text, double v)
+{
+    return (double)strtof(text, NULL) == v;
+}
+
+void row_f64(struct row *r, double v)
+{
+    add_float(r, v, 17, same_f64);
+}
+
+void row_f32(struct row *r, float v)
+{
+    add_float(r, (double)v, 9, same_f32);
 }

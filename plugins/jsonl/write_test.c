@@ -1,4 +1,4 @@
-/* Tests of the jsonl sink: files, what a line looks like (read back with jansson), and full disks. */
+/* Tests of jsonl/write: files, what a line looks like (read back with jansson), and full disks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,7 +43,7 @@ static int teardown(void **state)
 
 static mock *new_sink(const char *ini)
 {
-    mock *m = mock_new(so, NULL);
+    mock *m = mock_new(so, "write");
     mock_set(m, ini);
     mock_column(m, "text", JV_UTF8, 0);
     mock_column(m, "raw", JV_BYTES, 0);
