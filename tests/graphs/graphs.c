@@ -1,0 +1,410 @@
+/*
+ * graphs.c: runs random pipelines through the host, in processes of their own, and has each judged.
+ *
+ *   graphs [--jobs N] [--keep FOLDER] [--times N] [--failures N] PLUGINS FROM TO
+ *                                             the seeds FROM to TO - 1, each so many times; PLUGINS: of jv_ground.so
+ *   graphs --shrink [--times N] PLUGINS SEED  a smaller graph that fails like that of SEED
+ *   graphs --print SEED                       the INI of one seed
+ *
+ * A seed that fails is named, with what is wrong; its INI is left in FOLDER, by default the working directory. A run
+ * that has not ended after 20 seconds is one that hangs. A job ends after so many failures (20). At its end it looks for
+ * memory and file descriptors that were not given back.
+ */
+#include "graph.h"
+#include "pipeline.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MOST_JOBS 64
+#define HANGS_AFTER 20 /* seconds */
+#define SETTLED 64     /* graphs after which a job holds what it will ever hold */
+#define MOST_GROWTH (256 << 10)
+
+/* What a job and its parent share. */
+struct job {
+    uint64_t seed; /* on its way */
+    uint64_t failed, ran;
+    pid_t pid;
+    char dir[64];
+};
+
+struct options {
+    const char *plugins, *keep;
+    uint64_t from, to;
+    int jobs, times, failures;
+};
+
+static struct options options = {.keep = ".", .jobs = 1, .times = 1, .failures = 20};
+static int to_user; /* stderr, while the host writes its own into a file */
+
+static void die(const char *what)
+{
+    fprintf(stderr, "graphs: %s: %s\n", what, strerror(errno));
+    exit(2);
+}
+
+static void path_in(char *into, size_t size, const char *dir, const char *name)
+{
+    if ((size_t)snprintf(into, size, "%s/%s", dir, name) >= size) die(name);
+}
+
+static void save_ini(const struct graph *g, const char *path)
+{
+    FILE *f = fopen(path, "we");
+    if (!f) die(path);
+    write_ini(g, f, options.plugins);
+    if (fclose(f)) die(path);
+}
+
+static void copy_file(const char *path, FILE *to)
+{
+    FILE *f = fopen(path, "re");
+    for (int c; f && (c = getc(f)) != EOF;) putc(c, to);
+    if (f) fclose(f);
+}
+
+/* ---- one graph ---- */
+
+/* The host's messages go into a file, for the case that the graph fails. */
+static void messages_begin(const char *dir)
+{
+    char path[128];
+    path_in(path, sizeof path, dir, "messages");
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    fflush(stderr);
+    if (fd < 0 || dup2(fd, STDERR_FILENO) < 0) die(path);
+    close(fd);
+}
+
+static void messages_end(void)
+{
+    fflush(stderr);
+    dup2(to_user, STDERR_FILENO);
+}
+
+/* A report of a sanitizer does not change what a graph answers, so it is looked for. */
+static bool messages_are_quiet(const char *dir)
+{
+    char path[128], line[256];
+    bool quiet = true;
+    path_in(path, sizeof path, dir, "messages");
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f))
+        if (strstr(line, "Sanitizer") || strstr(line, "runtime error")) quiet = false;
+    if (f) fclose(f);
+    return quiet;
+}
+
+static void read_sums(const struct jvc_pipeline *pl, struct run *run)
+{
+    for (uint32_t i = 0; i < pl->n; i++) {
+        const struct jvc_stage *s = pl->stages[i];
+        int at = s->sec->name[0] == 's' ? atoi(s->sec->name + 1) : MOST_STAGES;
+        if (at >= MOST_STAGES) continue;
+        struct sums *sum = &run->sum[at];
+        for (int lane = 0; lane < JVC_LANES; lane++) {
+            const struct jvc_flow *f = &s->flow[lane];
+            sum->in += atomic_load(&f->in);
+            sum->out += atomic_load(&f->out);
+            sum->dropped += atomic_load(&f->dropped);
+            sum->rejected += atomic_load(&f->rejected);
+            sum->cancelled += atomic_load(&f->cancelled);
+            sum->retried += atomic_load(&f->retried);
+        }
+        run->in_flight += atomic_load(&s->in_flight);
+    }
+}
+
+static bool run_graph(const struct graph *g, const char *dir, FILE *why)
+{
+    char ini[128], ledger[128], dead[128];
+    struct jvc_pipeline pl;
+    struct run run = {.status = 2, .dir = dir};
+    path_in(ini, sizeof ini, dir, "graph.ini");
+    path_in(ledger, sizeof ledger, dir, "ledger");
+    path_in(dead, sizeof dead, dir, "dead.jsonl");
+    unlink(ledger);
+    unlink(dead);
+    save_ini(g, ini);
+    messages_begin(dir);
+    bool loads = jvc_pipeline_open(&pl, ini, NULL, 0);
+    if (loads) {
+        run.status = jvc_pipeline_run(&pl);
+        read_sums(&pl, &run);
+    } else {
+        jvc_problems_print(&pl.conf);
+    }
+    jvc_pipeline_close(&pl);
+    messages_end();
+    if (!loads) fputs("it does not load\n", why);
+    bool quiet = messages_are_quiet(dir);
+    if (!quiet) fputs("a sanitizer complains\n", why);
+    return loads && judge(g, &run, why) && quiet;
+}
+
+/* ---- jobs ---- */
+
+static void tell_failure(const struct graph *g, const char *dir, const char *why)
+{
+    char name[64], path[512], messages[128];
+    snprintf(name, sizeof name, "graph-%llu.ini", (unsigned long long)g->seed);
+    path_in(path, sizeof path, options.keep, name);
+    path_in(messages, sizeof messages, dir, "messages");
+    save_ini(g, path);
+    fprintf(stderr, "seed %llu fails (%s):\n%s", (unsigned long long)g->seed, path, why);
+    copy_file(messages, stderr);
+}
+
+/* What a process holds. */
+struct held {
+    size_t bytes;
+    int files;
+};
+
+static struct held held_now(void)
+{
+    struct held h = {.bytes = mallinfo2().uordblks};
+    for (int fd = 0; fd < 1024; fd++) h.files += fcntl(fd, F_GETFD) >= 0;
+    return h;
+}
+
+static bool gave_back(const struct job *job, struct held before)
+{
+    struct held after = held_now();
+    if (!before.files || (after.bytes < before.bytes + MOST_GROWTH && after.files <= before.files)) return true;
+    fprintf(stderr, "after %d graphs %zu bytes and %d files were held, after %llu %zu and %d\n", SETTLED, before.bytes,
+        before.files, (unsigned long long)job->ran, after.bytes, after.files);
+    return false;
+}
+
+static bool run_once(const struct job *job, const struct graph *g)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *why = open_memstream(&text, &n);
+    if (!why) die("memory");
+    alarm(HANGS_AFTER);
+    bool good = run_graph(g, job->dir, why);
+    alarm(0);
+    fclose(why);
+    if (!good) tell_failure(g, job->dir, text);
+    free(text);
+    return good;
+}
+
+/* Runs every jobs-th seed. Answers whether nothing was left behind. */
+static bool run_job(struct job *job)
+{
+    struct graph g;
+    struct held before = {0};
+    for (; job->seed < options.to; job->seed += (uint64_t)options.jobs) {
+        make(&g, job->seed);
+        for (int i = 0; i < options.times && job->failed < (uint64_t)options.failures; i++) {
+            job->failed += !run_once(job, &g);
+            if (++job->ran == SETTLED) before = held_now();
+        }
+    }
+    return gave_back(job, before);
+}
+
+static void start_job(struct job *job)
+{
+    pid_t pid = fork();
+    if (pid < 0) die("fork");
+    if (!pid) exit(run_job(job) ? 0 : 1);
+    job->pid = pid; /* not of the child's doing: it shares *job */
+}
+
+/* A job that died has a seed to answer for; it goes on with the next one. */
+static void bury_job(struct job *job, int status)
+{
+    struct graph g;
+    char why[120];
+    if (WIFEXITED(status) && job->seed >= options.to) {
+        job->failed += WEXITSTATUS(status) != 0;
+        return;
+    }
+    make(&g, job->seed);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        snprintf(why, sizeof why, "it hangs: no end after %d seconds\n", HANGS_AFTER);
+    else
+        snprintf(why, sizeof why, "its process ends with %s %d\n", WIFSIGNALED(status) ? "signal" : "status",
+            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    tell_failure(&g, job->dir, why);
+    job->failed++;
+    job->seed += (uint64_t)options.jobs;
+    if (job->seed < options.to && job->failed < (uint64_t)options.failures) start_job(job);
+}
+
+static struct job *make_jobs(void)
+{
+    struct job *jobs = mmap(NULL, MOST_JOBS * sizeof *jobs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (jobs == MAP_FAILED) die("memory");
+    for (int i = 0; i < options.jobs; i++) {
+        jobs[i].seed = options.from + (uint64_t)i;
+        strcpy(jobs[i].dir, "/tmp/graphs-XXXXXX");
+        if (!mkdtemp(jobs[i].dir)) die(jobs[i].dir);
+    }
+    return jobs;
+}
+
+static void remove_dir(const char *dir)
+{
+    static const char *const names[] = {"graph.ini", "ledger", "dead.jsonl", "messages"};
+    char path[128];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        path_in(path, sizeof path, dir, names[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int run_all(void)
+{
+    struct job *jobs = make_jobs();
+    double begin = now();
+    uint64_t ran = 0, failed = 0;
+    int status;
+    for (int i = 0; i < options.jobs; i++) start_job(&jobs[i]);
+    for (pid_t pid; (pid = wait(&status)) > 0;)
+        for (int i = 0; i < options.jobs; i++)
+            if (jobs[i].pid == pid) bury_job(&jobs[i], status);
+    for (int i = 0; i < options.jobs; i++) {
+        ran += jobs[i].ran;
+        failed += jobs[i].failed;
+        remove_dir(jobs[i].dir);
+    }
+    double took = now() - begin;
+    printf("%llu graphs in %.1f s (%.0f a second), %llu failures\n", (unsigned long long)ran, took, (double)ran / took,
+        (unsigned long long)failed);
+    return failed != 0;
+}
+
+/* ---- shrinking ---- */
+
+static char shrink_dir[64] = "/tmp/graphs-XXXXXX";
+
+/* In a process of its own, which may crash or hang. */
+static bool fails(const struct graph *g)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid < 0) die("fork");
+    if (!pid) {
+        bool good = true;
+        FILE *nowhere = fopen("/dev/null", "we");
+        if (!nowhere) die("/dev/null");
+        for (int i = 0; i < options.times && good; i++) {
+            alarm(5);
+            good = run_graph(g, shrink_dir, nowhere);
+        }
+        exit(good ? 0 : 1);
+    }
+    return waitpid(pid, &status, 0) == pid && status != 0;
+}
+
+/* Shows what is wrong with a graph by running it once more; it may well pass this time. */
+static void show_failure(const struct graph *g)
+{
+    char messages[128];
+    int status;
+    path_in(messages, sizeof messages, shrink_dir, "messages");
+    pid_t pid = fork();
+    if (pid < 0) die("fork");
+    if (!pid) {
+        alarm(HANGS_AFTER);
+        bool good = true;
+        for (int i = 0; i < options.times && good; i++) good = run_graph(g, shrink_dir, stderr);
+        exit(0);
+    }
+    if (waitpid(pid, &status, 0) == pid && status) fputs("it crashes or hangs\n", stderr);
+    copy_file(messages, stderr);
+}
+
+static int shrink_one(uint64_t seed)
+{
+    struct graph g;
+    if (!mkdtemp(shrink_dir)) die(shrink_dir);
+    make(&g, seed);
+    bool failing = fails(&g);
+    if (failing) {
+        shrink(&g, fails);
+        write_ini(&g, stdout, options.plugins);
+        fflush(stdout);
+        show_failure(&g);
+    } else {
+        fprintf(stderr, "seed %llu does not fail\n", (unsigned long long)seed);
+    }
+    remove_dir(shrink_dir);
+    return failing;
+}
+
+static int print_one(uint64_t seed)
+{
+    struct graph g;
+    make(&g, seed);
+    write_ini(&g, stdout, ".");
+    return 0;
+}
+
+static int *number_option(const char *name)
+{
+    if (!strcmp(name, "--jobs")) return &options.jobs;
+    if (!strcmp(name, "--times")) return &options.times;
+    return strcmp(name, "--failures") ? NULL : &options.failures;
+}
+
+static int usage(void)
+{
+    fputs("usage: graphs [--jobs N] [--keep FOLDER] [--times N] [--failures N] PLUGINS FROM TO\n"
+          "       graphs --shrink [--times N] PLUGINS SEED\n"
+          "       graphs --print SEED\n",
+        stderr);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    bool to_shrink = false, to_print = false;
+    for (argv++, argc--; argc && !strncmp(*argv, "--", 2); argv++, argc--) {
+        if (!strcmp(*argv, "--shrink")) {
+            to_shrink = true;
+        } else if (!strcmp(*argv, "--print")) {
+            to_print = true;
+        } else if (argc > 1 && number_option(argv[0])) {
+            *number_option(argv[0]) = atoi(argv[1]);
+            argv++, argc--;
+        } else if (argc > 1 && !strcmp(*argv, "--keep")) {
+            options.keep = argv[1];
+            argv++, argc--;
+        } else {
+            return usage();
+        }
+    }
+    bool ranges = options.jobs > 0 && options.jobs <= MOST_JOBS && options.times > 0 && options.failures > 0;
+    if (!ranges || argc != (to_print ? 1 : to_shrink ? 2 : 3)) return usage();
+    if (to_print) return print_one(strtoull(argv[0], NULL, 10));
+    jvc_quiet = true;
+    to_user = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+    options.plugins = realpath(argv[0], NULL); /* lives as long as the process */
+    if (!options.plugins) die(argv[0]);
+    options.from = strtoull(argv[1], NULL, 10);
+    options.to = to_shrink ? 0 : strtoull(argv[2], NULL, 10);
+    return to_shrink ? shrink_one(options.from) : run_all();
+}
