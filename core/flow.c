@@ -137,13 +137,6 @@ static void hand_copies(struct jvc_stage *s, const struct jvc_port *port, jv_buf
     hand(port, port->n - 1, b);
 }
 
-/* As good as delivered: the port need not be read. */
-static void leave_by_unread_port(struct jvc_stage *s, jv_buf *b)
-{
-    atomic_store_explicit(&b->node->root->delivered, true, memory_order_relaxed);
-    jvc_buf_release(s->pl, b);
-}
-
 static const jv_err another_way = {.code = JV_DONE};
 
 static void send(struct jvc_stage *s, const struct jvc_port *port, jv_buf *b)
@@ -152,15 +145,19 @@ static void send(struct jvc_stage *s, const struct jvc_port *port, jv_buf *b)
     if (port->lost.n) jvc_places_leave(b->node, &port->lost, &another_way);
     if (port->n == 1)
         hand(port, 0, b);
-    else if (port->n)
-        hand_copies(s, port, b);
     else
-        leave_by_unread_port(s, b);
+        hand_copies(s, port, b);
 }
 
 void jvc_give(struct jvc_stage *s, uint32_t port, jv_buf *b)
 {
     struct jvc_call *c = jvc_current_call;
+    if (!s->ports[port].n) {
+        jv_err why = {.code = JV_DROP, .reason = s->ports[port].unread};
+        jvc_places_leave(b->node, &s->ports[port].lost, &why); /* of a child, not what its parent may reach */
+        jvc_drop(s, b, why.reason);
+        return;
+    }
     if (c && c->stage == s)
         c->out[b->node->root->lane]++;
     else
@@ -236,9 +233,9 @@ static void fail(struct jvc_stage *s, jv_buf *b, const jv_err *err)
 
 static void fatal(struct jvc_stage *s, jv_buf *b, const jv_err *err)
 {
+    fail(s, b, err); /* first: what stands behind this record in the order must not pass any more */
     jvc_places_leave(b->node, &s->after, err);
     jvc_node_worsen(b->node, JV_FATAL, err);
-    fail(s, b, err);
     jvc_buf_release(s->pl, b);
 }
 
@@ -258,12 +255,12 @@ static bool set_error(struct jvc_stage *s, jv_buf *b, const jv_err *why)
 static void to_dead_letters(struct jvc_stage *s, jv_buf *b, const jv_err *why)
 {
     jv_err err;
-    jvc_places_leave(b->node, &s->after, why);
-    jvc_node_worsen(b->node, JV_BAD, why);
     if (!jvc_dead_write(s->pl, s, b, why, &err))
         fail(s, b, &err);
     else if (s->stop_on_error)
         fail(s, b, why);
+    jvc_places_leave(b->node, &s->after, why);
+    jvc_node_worsen(b->node, JV_BAD, why);
     jvc_buf_release(s->pl, b);
 }
 
@@ -312,7 +309,7 @@ static bool count_drop(struct jvc_stage *s, const char *reason)
     return ok;
 }
 
-static void drop(struct jvc_stage *s, jv_buf *b, const char *reason)
+void jvc_drop(struct jvc_stage *s, jv_buf *b, const char *reason)
 {
     jv_err why = {.code = JV_DROP, .reason = reason};
     if (!count_drop(s, reason)) {
@@ -376,7 +373,7 @@ static const char *verdict_name(int32_t verdict)
 static void split_done(struct jvc_stage *s, jv_buf *b)
 {
     if (!b->children && !s->n_merges) {
-        drop(s, b, "nothing came of it");
+        jvc_drop(s, b, "nothing came of it");
         return;
     }
     jvc_places_leave(b->node, &s->settled, &another_way);
@@ -413,7 +410,7 @@ static void settle(struct jvc_stage *s, jv_buf *b, struct jvc_call *c, int32_t v
     } else if (verdict == JV_DONE && split) {
         split_done(s, b);
     } else if (verdict == JV_DROP) {
-        drop(s, b, err.reason ? err.reason : "no reason given");
+        jvc_drop(s, b, err.reason ? err.reason : "no reason given");
     } else if (verdict == JV_BAD || (verdict == JV_RETRY && !b->children)) {
         jvc_reject(s, b, &err);
     } else if (verdict == JV_CANCELLED && jvc_node_cancelled(b->node)) {

@@ -79,7 +79,9 @@ static struct jvc_stage *add_stage(struct jvc_pipeline *pl, struct jvc_section *
 static void add_port(struct jvc_stage *s, const char *name, bool optional)
 {
     s->ports = jvc_room(s->ports, s->n_ports, sizeof *s->ports);
-    s->ports[s->n_ports++] = (struct jvc_port){.name = name, .optional = optional};
+    s->ports[s->n_ports++] = (struct jvc_port){.name = name,
+        .unread = jvc_conf_own(&s->pl->conf, jvc_format("nobody reads its port %s", name)),
+        .optional = optional};
 }
 
 /* The ports of the table, those that stand for the keys of a map spread out, and `rejected`. */
@@ -341,7 +343,7 @@ static bool only_resources(const struct jvc_pipeline *pl)
 
 bool jvc_pipeline_open(struct jvc_pipeline *pl, const char *file, char *const *overrides, size_t n)
 {
-    *pl = (struct jvc_pipeline){.cancel_fd = -1, .over_fd = -1};
+    *pl = (struct jvc_pipeline){.cancel_fd = -1};
     pthread_mutex_init(&pl->lock, NULL);
     pthread_cond_init(&pl->gone, NULL);
     jvc_conf_read(&pl->conf, file, overrides, n);
@@ -392,10 +394,10 @@ void jvc_pipeline_close(struct jvc_pipeline *pl)
         if (s->open && s->def->close) s->def->close(s->ctx);
         pl->leased -= s->leased;
     }
+    jvc_watch_end(pl);
     for (uint32_t i = 0; i < pl->n_strands; i++) jvc_strand_free(&pl->strands[i]);
     for (uint32_t i = 0; i < pl->n; i++) free_stage(pl->stages[i]);
     if (pl->cancel_fd >= 0) close(pl->cancel_fd);
-    if (pl->over_fd >= 0) close(pl->over_fd);
     pthread_mutex_destroy(&pl->lock);
     pthread_cond_destroy(&pl->gone);
     free(pl->strands);

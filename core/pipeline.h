@@ -143,6 +143,7 @@ struct jvc_places {
 /* A port and who reads it. */
 struct jvc_port {
     const char *name;
+    const char *unread; /* why a record that goes this way is dropped, where nobody reads it */
     bool optional;
     struct jvc_stage **to;
     uint32_t *input; /* of `to`: the number of that input there */
@@ -277,9 +278,9 @@ struct jvc_pipeline {
     pthread_cond_t gone;
     enum { JVC_WAIT, JVC_GO, JVC_NO_GO } go;
 
-    int cancel_fd; /* readable once it is cancelled: what a `wait` that is not a source's watches */
-    int over_fd;   /* readable once nobody needs to listen for signals any more */
-    atomic_bool stopping, cancelled, failed;
+    int cancel_fd;           /* readable once it is cancelled: what a `wait` that is not a source's watches */
+    struct jvc_watch *watch; /* that listens for signals */
+    atomic_bool stopping, cancelled, failed, over;
     atomic_bool cut_short; /* records were left out because of a signal */
     atomic_llong roots_done, roots_cancelled;
     atomic_llong bytes; /* of blocks that live */
@@ -369,6 +370,12 @@ bool jvc_wait_for_go(struct jvc_pipeline *pl);
 /* Whether a root may be begun now, by the window's records and the pipeline's bytes. */
 bool jvc_window_has_room(struct jvc_stage *s);
 
+/* ---- watch.c ---- */
+
+/* Listens for signals until jvc_watch_end, which jvc_pipeline_close calls. False: it cannot, and said why. */
+bool jvc_watch_begin(struct jvc_pipeline *pl);
+void jvc_watch_end(struct jvc_pipeline *pl);
+
 /* ---- flow.c: verdicts, and where a buffer goes next ---- */
 
 /* Calls of one function of a stage, one after the other: what it allocated for its own length, what it made and did
@@ -405,6 +412,8 @@ void jvc_stream(struct jvc_stage *s, uint32_t port, jv_buf *b);
 void jvc_enqueue(struct jvc_stage *r, jv_buf *b);
 /* Takes b as rejected. */
 void jvc_reject(struct jvc_stage *s, jv_buf *b, const jv_err *err);
+/* Takes b as dropped. */
+void jvc_drop(struct jvc_stage *s, jv_buf *b, const char *reason);
 /* Takes b as cancelled; places: what it might have reached. */
 void jvc_drop_cancelled(struct jvc_stage *s, jv_buf *b, const struct jvc_places *places);
 /* Calls a stage's flush. */

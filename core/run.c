@@ -1,17 +1,11 @@
-/* run.c: a run from start to exit status: threads of sources, signals, failure, the end. */
+/* run.c: a run from start to exit status: sources and their windows, failure, the end. */
 #include "pipeline.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
-#define CLOSE_WITHIN_NS 5000000000 /* after a cancel */
-#define POLL_NS 50000              /* how long a source is polled before what it began goes on */
+#define POLL_NS 50000 /* how long a source is polled before what it began goes on */
 
 /* Calls a source's `stop`, once. */
 static void tell_stop(struct jvc_stage *s)
@@ -276,101 +270,6 @@ static void end_sources(struct jvc_pipeline *pl)
         if (pl->stages[i]->kind == JVC_SOURCE && pl->go == JVC_GO) jvc_flush(pl->stages[i]);
 }
 
-static bool all_sources_ended(const struct jvc_pipeline *pl)
-{
-    for (uint32_t i = 0; i < pl->n; i++)
-        if (pl->stages[i]->kind == JVC_SOURCE && !atomic_load(&pl->stages[i]->ended)) return false;
-    return true;
-}
-
-static uint32_t on_their_way(const struct jvc_pipeline *pl)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < pl->n; i++) n += atomic_load(&pl->stages[i]->in_flight);
-    return n;
-}
-
-/* The first signal ends admission; where nothing is left to admit, or at the second, it cancels. True: cancelled. */
-static bool on_signal(struct jvc_pipeline *pl, int nth)
-{
-    if (nth == 1 && !all_sources_ended(pl)) {
-        for (uint32_t i = 0; i < pl->n; i++) {
-            const struct jvc_stage *s = pl->stages[i];
-            if (s->kind == JVC_SOURCE && !(s->def->flags & JV_ENDLESS) && !atomic_load(&s->ended))
-                atomic_store(&pl->cut_short, true);
-        }
-        jvc_pipeline_stop(pl);
-        uint32_t n = on_their_way(pl);
-        jvc_say("stopping: %u record%s on the way will be finished; once more cancels", n, n == 1 ? "" : "s");
-        return false;
-    }
-    if (!atomic_load(&pl->cancelled)) jvc_say("cancelling what is on its way: %u", on_their_way(pl));
-    jvc_pipeline_cancel(pl);
-    return true;
-}
-
-struct watch {
-    struct jvc_pipeline *pl;
-    int signals;
-    pthread_t thread;
-};
-
-/* The thread that listens for signals, from before the first start until the run is over. */
-static void *watch_main(void *arg)
-{
-    const struct watch *w = arg;
-    struct pollfd p[2] = {{.fd = w->pl->over_fd, .events = POLLIN}, {.fd = w->signals, .events = POLLIN}};
-    struct signalfd_siginfo info;
-    int64_t deadline = 0;
-    for (int nth = 0; !p[0].revents;) {
-        if (poll(p, 2, deadline ? 100 : -1) < 0) p[0].revents = p[1].revents = 0;
-        bool heard = p[1].revents && read(w->signals, &info, sizeof info) == sizeof info;
-        if (heard && on_signal(w->pl, ++nth) && !deadline) deadline = jvc_now() + CLOSE_WITHIN_NS;
-        if (deadline && !p[0].revents && jvc_now() > deadline) {
-            jvc_say("a stage does not hear the cancel: gone after 5 seconds");
-            _exit(1);
-        }
-    }
-    return NULL;
-}
-
-static bool watch_begin(struct watch *w, struct jvc_pipeline *pl)
-{
-    sigset_t set;
-    bool failed = false;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &set, NULL); /* inherited by every thread: only signalfd hears them */
-    signal(SIGPIPE, SIG_IGN);               /* both are write errors to whom they concern, not the end of the process */
-    signal(SIGXFSZ, SIG_IGN);
-    w->pl = pl;
-    w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    pl->cancel_fd = eventfd(0, EFD_CLOEXEC);
-    pl->over_fd = eventfd(0, EFD_CLOEXEC);
-    for (uint32_t i = 0; i < pl->n; i++)
-        if (pl->stages[i]->kind == JVC_SOURCE) failed |= (pl->stages[i]->stop_fd = eventfd(0, EFD_CLOEXEC)) < 0;
-    int rc = failed || w->signals < 0 || pl->cancel_fd < 0 || pl->over_fd < 0 ? errno : 0;
-    if (!rc) rc = pthread_create(&w->thread, NULL, watch_main, w);
-    if (rc) jvc_say("no file descriptors or threads to be had: %s", strerror(rc));
-    return !rc;
-}
-
-/* From here on a signal ends the process as it would any other. */
-static void watch_end(struct watch *w)
-{
-    sigset_t set;
-    struct signalfd_siginfo info;
-    eventfd_write(w->pl->over_fd, 1);
-    pthread_join(w->thread, NULL);
-    while (read(w->signals, &info, sizeof info) == sizeof info) {} /* came too late to change anything */
-    close(w->signals);
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
 static int exit_status(struct jvc_pipeline *pl)
 {
     long long cancelled = atomic_load(&pl->roots_cancelled), rejected = (long long)jvc_dead_count(pl);
@@ -385,9 +284,8 @@ static int exit_status(struct jvc_pipeline *pl)
 
 int jvc_pipeline_run(struct jvc_pipeline *pl)
 {
-    struct watch watch;
     jv_err err;
-    if (!watch_begin(&watch, pl)) return 1;
+    if (!jvc_watch_begin(pl)) return 1;
     pl->started_ns = jvc_now();
     if (!jvc_dead_begin(pl, &err)) {
         jvc_say("%s", err.text);
@@ -397,7 +295,7 @@ int jvc_pipeline_run(struct jvc_pipeline *pl)
     }
     end_sources(pl);
     pl->ended_ns = jvc_now();
-    watch_end(&watch);
+    atomic_store(&pl->over, true);
     if (!jvc_dead_end(pl, &err)) {
         jvc_say("%s", err.text);
         atomic_store(&pl->failed, true);

@@ -354,7 +354,7 @@ class Progress(jv.Case):
         p = subprocess.Popen([jv.JEVONS, *args], cwd=self.folder, env=self.environment(env), stdin=subprocess.DEVNULL,
                              stdout=slave if to_terminal else subprocess.DEVNULL, stderr=slave)
         os.close(slave)
-        got, stopped = b"", False
+        got, stopped, cancelled = b"", False, False
         while select.select([master], [], [], 60)[0]:
             try:
                 got += os.read(master, 65536)
@@ -363,8 +363,9 @@ class Progress(jv.Case):
             if until and not stopped and re.search(until, got):
                 p.terminate()
                 stopped = True
-            if status and b"once more cancels" in got:
+            if status and not cancelled and b"once more cancels" in got:
                 p.terminate()
+                cancelled = True
         else:
             p.kill() # nothing more is shown, nor does it end
         os.close(master)

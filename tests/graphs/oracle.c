@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAME, DONE = 100, DROP = 101, BAD = -1 }; /* why a child did not come to a merge: the values of jevons.h */
+enum { DELIVERED = 0, DONE = 100, DROP = 101, BAD = -1 }; /* the values of jevons.h */
 
 struct model {
     const struct graph *g;
@@ -18,13 +18,11 @@ struct model {
     int64_t passed[MOST_STAGES];
 };
 
-/* What is known at each merge of the children of one record. */
+/* The children of one record as each merge sees them: what one carries, or why it did not come. */
 struct family {
     int split, n;
     struct child {
-        int why;
-        size_t reason; /* its length: of a DROP */
-        uint64_t sum;
+        uint64_t what;
         int64_t steps;
     } child[MOST_MERGES][GROUND_CHILDREN];
 };
@@ -79,7 +77,7 @@ static void tell_merges(struct model *m, uint64_t merges, const struct record *r
 static void drop(struct model *m, int at, const struct record *r, const char *reason)
 {
     m->o->sum[at].dropped++;
-    tell_merges(m, m->reach[at], r, (struct child){DROP, strlen(reason), 0, 0});
+    tell_merges(m, m->reach[at], r, (struct child){DROP + (strlen(reason) << 32), 0});
 }
 
 static void reject(struct model *m, int at, struct record *r)
@@ -93,7 +91,7 @@ static void reject(struct model *m, int at, struct record *r)
     list_add(&m->o->dead, at, r->id, r->digest, 0);
     r->root->status = BAD;
     if (m->g->s[at].stop_on_error || m->g->stop_on_error) m->o->failed = true;
-    tell_merges(m, m->reach[at], r, (struct child){BAD, 0, 0, 0});
+    tell_merges(m, m->reach[at], r, (struct child){(uint32_t)BAD, 0});
 }
 
 /* Whether the stage lets the record pass; if so that is a step. */
@@ -107,8 +105,9 @@ static bool decide(struct model *m, int at, struct record *r)
     if (fate == GROUND_DROP) drop(m, at, r, "left out");
     if (fate == GROUND_BAD || fate == GROUND_NEVER) reject(m, at, r);
     if (fate == GROUND_FATAL) m->o->failed = true;
-    r->steps += passes && !is_sink(s->kind);
-    r->root->tally += passes && !is_sink(s->kind);
+    bool steps = passes && !is_sink(s->kind);
+    r->steps += steps;
+    r->root->tally += steps;
     return passes;
 }
 
@@ -117,7 +116,7 @@ static void make_children(struct model *m, int at, const struct record *r, struc
     const struct stage *s = &m->g->s[at];
     f->n = (int)ground_children(hash_of(r, at), (uint32_t)s->children);
     for (int k = 0; k < MOST_MERGES; k++)
-        for (int i = 0; i < f->n; i++) f->child[k][i].why = DONE;
+        for (int i = 0; i < f->n; i++) f->child[k][i].what = DONE;
     for (int i = 0; i < f->n; i++) {
         struct record c = *r;
         if ((size_t)snprintf(c.id, sizeof c.id, "%s/%d", r->id, i) >= sizeof c.id) abort();
@@ -138,7 +137,7 @@ static void visit_merge(struct model *m, int at, struct record r, const struct f
     uint64_t digest = hash_of(&r, at);
     m->o->sum[at].in++;
     for (const struct child *c = child; c < child + f->n; c++) {
-        digest = ground_mix(digest, c->why == CAME ? c->sum : (uint64_t)(uint32_t)c->why + (c->reason << 32));
+        digest = ground_mix(digest, c->what);
         r.steps += c->steps;
     }
     if (!decide(m, at, &r)) return;
@@ -165,7 +164,7 @@ static void pass(struct model *m, int at, struct record *r)
     uint64_t hash = hash_of(r, at);
     if (is_sink(s->kind)) {
         m->o->sum[at].out++;
-        if (r->root->status == DROP) r->root->status = CAME;
+        if (r->root->status == DROP) r->root->status = DELIVERED;
         list_add(&m->o->delivered, at, r->id, sum_of(r), r->steps);
         return;
     }
@@ -184,7 +183,7 @@ static void visit(struct model *m, int at, struct record r)
     m->o->work++;
     m->o->sum[at].in += !is_merge(s->kind);
     if (is_merge(s->kind)) {
-        tell_merges(m, (uint64_t)1 << at, &r, (struct child){CAME, 0, sum_of(&r), r.steps});
+        tell_merges(m, (uint64_t)1 << at, &r, (struct child){sum_of(&r), r.steps});
     } else if (m->o->ended[at]) {
         drop(m, at, &r, "nothing more is wanted");
     } else if (is_split(s->kind)) {
