@@ -32,15 +32,16 @@ void jvc_call_enter(struct jvc_call *c, struct jvc_stage *s)
     jvc_current_call = c;
 }
 
-/* A buffer that was made and not given away is the plugin's fault. */
+/* A buffer that was made and not given away is the plugin's fault, unless that has failed itself and says why. */
 static void lost_buffer(struct jvc_call *c)
 {
     jv_buf *b = c->open;
-    jv_err err;
+    jv_err err = c->err;
     c->open = b->next;
     b->next = b->prev = NULL;
     b->open = false;
-    jv_fail(&err, JV_FATAL, "the plugin made this record and did not emit it");
+    err.text[sizeof err.text - 1] = 0;
+    if (err.code != JV_FATAL) jv_fail(&err, JV_FATAL, "the plugin made this record and did not emit it");
     if (!jvc_node_cancelled(b->node)) jvc_pipeline_fail(c->stage, b, &err);
     jvc_drop_cancelled(c->stage, b, c->stage->kind == JVC_SOURCE ? &c->stage->after : &c->stage->kids);
 }
@@ -61,8 +62,8 @@ void jvc_call_leave(struct jvc_call *c)
     free(c->scratch);
     free(c->late);
     for (int lane = 0; lane < JVC_LANES; lane++) {
-        if (c->in[lane]) atomic_fetch_add_explicit(&s->flow[lane].in, c->in[lane], memory_order_relaxed);
-        if (c->out[lane]) atomic_fetch_add_explicit(&s->flow[lane].out, c->out[lane], memory_order_relaxed);
+        if (c->in[lane]) jvc_count(&s->flow[lane].in, c->in[lane]);
+        if (c->out[lane]) jvc_count(&s->flow[lane].out, c->out[lane]);
     }
     jvc_current_call = c->outer;
 }
@@ -159,9 +160,9 @@ void jvc_give(struct jvc_stage *s, uint32_t port, jv_buf *b)
         return;
     }
     if (c && c->stage == s)
-        c->out[b->node->root->lane]++;
+        c->out[b->node->root->lane] += JVC_STATISTICS;
     else
-        atomic_fetch_add_explicit(&flow_of(s, b)->out, 1, memory_order_relaxed);
+        jvc_count(&flow_of(s, b)->out, 1);
     if (s->n_carries) carry_fields(s, b);
     send(s, &s->ports[port], b);
 }
@@ -178,7 +179,7 @@ static void show(struct jvc_stage *r, jv_buf *b)
         verdict = r->def->process(r->ctx, b, &c.err);
         int64_t took = jvc_now() - t0;
         jvc_call_leave(&c);
-        atomic_fetch_add_explicit(&r->busy_ns, took, memory_order_relaxed);
+        jvc_count(&r->busy_ns, took);
         if (jvc_current_call) jvc_current_call->nested_ns += took;
     }
     if (verdict >= 0 && (uint32_t)verdict < r->n_ports)
@@ -269,7 +270,7 @@ void jvc_reject(struct jvc_stage *s, jv_buf *b, const jv_err *why)
     jv_err said = {.code = JV_BAD};
     memcpy(said.text, why->text, sizeof said.text);
     said.text[sizeof said.text - 1] = 0;
-    atomic_fetch_add_explicit(&flow_of(s, b)->rejected, 1, memory_order_relaxed);
+    jvc_count(&flow_of(s, b)->rejected, 1);
     if (s->kind != JVC_SOURCE) put_back(s, b);
     b->children = 0;
     if (!s->ports[s->n_ports].n)
@@ -283,7 +284,7 @@ void jvc_reject(struct jvc_stage *s, jv_buf *b, const jv_err *why)
 void jvc_drop_cancelled(struct jvc_stage *s, jv_buf *b, const struct jvc_places *places)
 {
     jv_err why;
-    atomic_fetch_add_explicit(&flow_of(s, b)->cancelled, 1, memory_order_relaxed);
+    jvc_count(&flow_of(s, b)->cancelled, 1);
     jv_fail(&why, JV_CANCELLED, "cancelled");
     jvc_places_leave(b->node, places, &why);
     jvc_node_worsen(b->node, JV_CANCELLED, &why);
@@ -316,7 +317,7 @@ void jvc_drop(struct jvc_stage *s, jv_buf *b, const char *reason)
         fatal(s, b, &(jv_err){.code = JV_FATAL, .text = "out of memory"});
         return;
     }
-    atomic_fetch_add_explicit(&flow_of(s, b)->dropped, 1, memory_order_relaxed);
+    jvc_count(&flow_of(s, b)->dropped, 1);
     jvc_places_leave(b->node, &s->after, &why);
     jvc_node_worsen(b->node, JV_DROP, &why);
     jvc_buf_release(s->pl, b);
@@ -347,7 +348,7 @@ static void add_counts(const struct jvc_stage *merge, jv_buf *b)
 static int32_t try_often(struct jvc_stage *s, jv_buf *b, struct jvc_call *c, int32_t verdict)
 {
     for (int64_t attempt = 0; verdict == JV_RETRY && !b->children && attempt < s->retries; attempt++) {
-        atomic_fetch_add_explicit(&flow_of(s, b)->retried, 1, memory_order_relaxed);
+        jvc_count(&flow_of(s, b)->retried, 1);
         jvc_call_next(c);
         put_back(s, b);
         pause_before_retry(s, b, attempt);
@@ -386,7 +387,7 @@ static void split_done(struct jvc_stage *s, jv_buf *b)
 
 static void delivered(struct jvc_stage *s, jv_buf *b, struct jvc_call *c)
 {
-    c->out[b->node->root->lane]++;
+    c->out[b->node->root->lane] += JVC_STATISTICS;
     atomic_store_explicit(&b->node->root->delivered, true, memory_order_relaxed);
     if (s->after.n) jvc_places_leave(b->node, &s->after, &another_way);
     jvc_buf_release(s->pl, b);
@@ -447,7 +448,7 @@ void jvc_process(struct jvc_stage *s, jv_buf *b, struct jvc_call *c)
         return;
     }
     c->b = b;
-    c->in[b->node->root->lane]++;
+    c->in[b->node->root->lane] += JVC_STATISTICS;
     int32_t verdict = s->def->flags & (JV_SPLIT | JV_MERGE) ? prepare(s, b, c) : JV_OK;
     if (verdict == JV_OK) verdict = unwanted(s, b, c);
     if (verdict == JV_OK) verdict = s->def->process(s->ctx, b, &c->err);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOK_MS 50 /* how often a wait looks whether the record was cancelled */
+
 /* The instance behind the table a plugin was given: the table is its first member. */
 static struct jvc_stage *self(const jv_host *h)
 {
@@ -154,8 +156,10 @@ static int32_t host_view(const jv_host *h, jv_buf *b, int32_t row, const jv_buf 
     if (at > s.n || n > s.n - at) return jv_fail(err, JV_FATAL, "the plugin views bytes %zu+%zu of %zu", at, n, s.n);
     if (to->type == JV_UTF8 && !(jvc_utf8_boundary(s.p, s.n, at) && jvc_utf8_boundary(s.p, s.n, at + n)))
         return jv_fail(err, JV_FATAL, "the plugin cuts a character at byte %zu or %zu", at, at + n);
-    if (is_numbers(to->type) && (at % 4 || n % 4))
-        return jv_fail(err, JV_FATAL, "the plugin cuts a number at byte %zu or %zu", at, at + n);
+    bool numbers = is_numbers(to->type) || is_numbers(from->type);
+    if (numbers && (from->type != to->type || at % 4 || n % 4))
+        return jv_fail(err, JV_FATAL, "the plugin views %s as %s, bytes %zu+%zu", jvc_type_name(from->type),
+            jvc_type_name(to->type), at, n);
     struct jvc_block *block = of->v[from->at].block;
     atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
     int32_t rc = set_bytes(h, b, row, (struct jvc_value){.block = block, .u.p = s.p + at, .n = n, .set = true}, err);
@@ -186,16 +190,30 @@ static char *host_writable(const jv_host *h, jv_buf *b, int32_t row, jv_err *err
     return p;
 }
 
+/* A plugin that sets what it did not declare is broken; functions that cannot fail end the run for it. */
+static void broken(const jv_host *h, const jv_buf *b, const char *what, int32_t number)
+{
+    jv_err err;
+    jv_fail(&err, JV_FATAL, "the plugin %s %d, which it does not declare so", what, number);
+    jvc_pipeline_fail(self(h), b, &err);
+}
+
 static void host_put_i64(const jv_host *h, jv_buf *b, int32_t row, int64_t v)
 {
     struct jvc_value *to = settable(self(h), b, row, JV_I64);
-    if (to) *to = (struct jvc_value){.u.i = v, .set = true};
+    if (to)
+        *to = (struct jvc_value){.u.i = v, .set = true};
+    else
+        broken(h, b, "sets a whole number as row", row);
 }
 
 static void host_put_f64(const jv_host *h, jv_buf *b, int32_t row, double v)
 {
     struct jvc_value *to = settable(self(h), b, row, JV_F64);
-    if (to) *to = (struct jvc_value){.u.f = v, .set = true};
+    if (to)
+        *to = (struct jvc_value){.u.f = v, .set = true};
+    else
+        broken(h, b, "sets a number as row", row);
 }
 
 static void *host_scratch(const jv_host *h, size_t n, jv_err *err)
@@ -285,6 +303,8 @@ static int32_t check_begin(const struct jvc_stage *s, const jv_origin *o, jv_err
     if (s->kind != JVC_SOURCE) return jv_fail(err, JV_FATAL, "the plugin begins records but is no source");
     if (s->def->poll && (!c || c->stage != s))
         return jv_fail(err, JV_FATAL, "the plugin begins a record outside of poll");
+    if (o->struct_size < sizeof *o) /* that of the first version */
+        return jv_fail(err, JV_FATAL, "the plugin gives a jv_origin of %u bytes", o->struct_size);
     if (!o->position.n || o->position.n > 4096 || !jvc_utf8_valid(o->position.p, o->position.n, NULL))
         return jv_fail(err, JV_BAD, "a position is 1 to 4096 bytes of UTF-8");
     if (o->priority < 0 || o->priority > JV_BATCH || (o->priority && s->def->poll))
@@ -458,15 +478,17 @@ static int32_t host_wait(const jv_host *h, int32_t fd, int32_t events, int64_t m
     int32_t answer = 0;
     if (ms) before_sleep(s);
     int64_t t0 = jvc_now(), until = ms < 0 ? INT64_MAX : t0 / 1000000 + ms;
-    for (;;) {
-        int64_t left = ms < 0 ? -1 : until - jvc_now() / 1000000;
-        if (ms >= 0 && left < 0) left = 0;
-        int rc = poll(p, fd < 0 ? 1 : 2, left > 1000000 ? 1000000 : (int)left);
+    const struct jvc_call *c = jvc_current_call;
+    const jv_buf *at_work = c && c->stage == s ? c->b : NULL; /* whose cancel is looked for now and then */
+    while (!answer) {
+        int64_t left = ms < 0 ? 1000000 : until - jvc_now() / 1000000, most = at_work ? LOOK_MS : 1000000;
+        int rc = poll(p, fd < 0 ? 1 : 2, (int)(left < 0 ? 0 : left < most ? left : most));
         if (rc > 0) answer = p[0].revents ? JV_STOPPED : 1;
-        if (rc > 0 || (rc < 0 && errno != EINTR) || (rc == 0 && left >= 0 && left <= 1000000)) break;
+        if (!answer && at_work && jvc_node_cancelled(at_work->node)) answer = JV_STOPPED;
+        if (left <= 0 || (rc < 0 && errno != EINTR)) break;
     }
     int64_t took = jvc_now() - t0;
-    atomic_fetch_add_explicit(&s->wait_ns, took, memory_order_relaxed);
+    jvc_count(&s->wait_ns, took);
     if (jvc_current_call) jvc_current_call->nested_ns += took; /* waiting is not being busy */
     return answer;
 }
@@ -474,9 +496,10 @@ static int32_t host_wait(const jv_host *h, int32_t fd, int32_t events, int64_t m
 static void host_count(const jv_host *h, jv_buf *b, int32_t counter, int64_t n)
 {
     struct jvc_stage *s = self(h);
+    if (counter < 0 || (uint32_t)counter >= s->n_counters) broken(h, b, "counts as counter", counter);
     if (counter < 0 || (uint32_t)counter >= s->n_counters || b->partial) return;
     uint32_t at = s->counters[counter];
-    atomic_fetch_add_explicit(&s->sums[counter], n, memory_order_relaxed);
+    jvc_count(&s->sums[counter], n);
     atomic_fetch_add_explicit(&b->counts[at], n, memory_order_relaxed);
     atomic_fetch_add_explicit(&b->node->root->tallies[at], n, memory_order_relaxed);
 }

@@ -16,6 +16,7 @@
 #define MAX_ALL_INCLUDES 256
 #define MAX_SECTIONS 4096
 #define MAX_KEYS 20000 /* of all sections */
+#define INIH_NO_MEMORY (-2) /* what ini_parse_stream answers then */
 
 struct reading {
     struct jvc_conf *conf;
@@ -349,6 +350,7 @@ static void parse(struct reading *r)
 #endif
     int rc = ini_parse_stream(next_line, r, on_entry, r);
     has_come_back(r);
+    if (rc == INIH_NO_MEMORY) jvc_no_memory();
     if (rc && r->conf->n_problems == before) jvc_problem(r->conf, here(r), "inih failed: %d", rc);
 }
 

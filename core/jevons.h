@@ -19,13 +19,20 @@
  * file and typed; the memory behind them is shared and counted by the host, so a copied table costs no copy of text.
  * Branches of a tee never meet again, so a record comes to a stage at most once.
  *
- * Tags. Each function says [who; when]. who: `host` (called by the host), `stage` (any thread that runs a function
- * of this instance; of a source without poll its own threads too), `any` (any thread at all). when: `open` (during open), `start`, `poll`, `process` (while that
- * runs), `running` (from start to close), or `always`. Every pointer argument is non-null unless its line says
- * otherwise. Strings returned live as long as their line says.
+ * Tags. Each function says [who; when], or [who; when; of which stages].
+ *   who   host   the host calls it
+ *         stage  a thread that runs a function of this instance, or one of a source's own (of one without poll)
+ *         own    one of a source's own threads alone
+ *         any    any thread at all
+ *   when  open, start, poll, process: while that function of the instance runs; running: from start to close;
+ * always: from
+ *         open to close; begun: with a buffer just begun, in poll or in an own thread
+ * Two functions under one comment share its tag. Every pointer argument is non-null unless its line says otherwise.
+ * Strings returned live as long as their line says.
  *
- * Layout rules: fixed-width types, no enum-typed members, no bitfields, structs only grow at the end. The header
- * parses as C11, C17 and C++17.
+ * Layout rules: fixed-width types, no enum-typed members, no bitfields. Structs only grow at the end; jv_str, jv_err,
+ * jv_list, jv_map and jv_ref never do: others hold them by value. Members called `reserved` are 0. What the header of a
+ * minor version declares, every host that loads the plugin has. The header parses as C11, C17 and C++17.
  */
 #ifndef JEVONS_H
 #define JEVONS_H
@@ -59,27 +66,29 @@ typedef struct jv_err {
     int32_t code;       /* one of the verdicts below */
     uint32_t reserved;  /* 0 */
     const char *reason; /* DROP only: a string literal; drops are counted by it */
-    char text[496];     /* UTF-8, ends with NUL, one line, no stage name and no full stop: the host adds where */
+    char text[496]; /* one line that ends with NUL, no stage name, no full stop: the host adds where; and mends UTF-8 */
 } jv_err;
 
-/* Verdicts of `process` and `poll`; functions of the host answer JV_OK (or a count >= 0) or one of the negative ones.
- * END: from `process` as JV_OK, and this record was the last one the stage wants: the host drops what still comes to
- * it, and stops a source whose records nobody wants any more; not of a JV_SPLIT stage. From `poll`: nothing more will
- * come. From `emit` in a source: nothing more is wanted. */
+/* Verdicts of `process` and `poll`. Functions of the host that can fail answer one of the negative ones, which then
+ * also stands in err->code, else JV_OK or what their line says. `open`, `start` and `flush` answer JV_OK or, with
+ * err, JV_BAD (what the user wrote is wrong) or JV_FATAL; either ends the run.
+ * END: from `process` as JV_OK (port 0), and this record was the last one the stage wants: the host drops what still
+ * comes to it, and stops a source whose records nobody wants any more; not of a JV_SPLIT stage. From `poll`: nothing
+ * more will come. From `emit` in a source: nothing more is wanted. */
 #define JV_OK 0           /* this record goes to port 0; in a sink: delivered. 1..30: to that port */
 #define JV_MAX_PORTS 31   /* numbered 0..30 */
 #define JV_DONE 100       /* process of a JV_SPLIT stage, its only good verdict: the children stand for the record */
 #define JV_DROP 101       /* process: left out on purpose, err->reason says why (see jv_drop) */
 #define JV_END 102        /* process: the last one wanted; poll, emit: see above */
 #define JV_BAD (-1)       /* this record is at fault: it is rejected (to the port `rejected` or the dead letters) */
-#define JV_RETRY (-2)     /* may work later: called again with the same buffer after a while, in the end rejected */
+#define JV_RETRY (-2)     /* may work later: called again after a pause (`retries`, `retry_after`), then rejected */
 #define JV_FATAL (-3)     /* the stage cannot go on (a full disk, a lost device): the run ends with status 1 */
-#define JV_CANCELLED (-4) /* the record was cancelled while it was worked on */
+#define JV_CANCELLED (-4) /* the record, or the run, was cancelled while it was worked on; of no other record */
 #define JV_FULL (-5)      /* begin: the source's window is full */
 #define JV_STOPPED (-6)   /* begin, wait: the run is being stopped, or cancelled */
 
 /* Types of fields. A reader of BYTES takes UTF8 and JSON too, a reader of UTF8 takes JSON; all else must be equal. */
-#define JV_ANY 0   /* only in `field`: any type */
+#define JV_ANY 0   /* only in `field` with JV_IN: any type */
 #define JV_UTF8 1  /* valid UTF-8; the stage that sets it vouches for that */
 #define JV_BYTES 2 /* anything */
 #define JV_JSON 3  /* one valid JSON value, UTF-8 */
@@ -95,7 +104,7 @@ typedef struct jv_err {
 #define JV_IN 1u       /* field: read by this stage; must be there at load */
 #define JV_OUT 2u      /* field: set by this stage on what it passes on; left alone, it stays what it was */
 #define JV_OPTIONAL 4u /* field: may be missing (reads as absent); port: need not be read */
-#define JV_MEASURED 8u /* field, counter: depends on time or load, so it differs from run to run */
+#define JV_MEASURED 8u /* field that is set, counter: depends on time or load, so it differs from run to run */
 
 #define JV_PER_RECORD 1u /* option: a record may set it for itself (see `params`); not for a REF or a path */
 #define JV_NEUTRAL 2u    /* option: no result depends on it (a number of threads, a path of a log) */
@@ -136,7 +145,7 @@ typedef struct jv_counter {
 /* A service other sections can use by naming this one in an option of type jv_ref. Ends with a null id. */
 typedef struct jv_service {
     const char *id;  /* "jv.model/1": the number changes when the table becomes incompatible */
-    const void *api; /* a constant table of functions whose first member is its size; all take the context first */
+    const void *api; /* a constant table of functions: first uint32_t struct_size; all take the context first */
 } jv_service;
 
 /* Types of options, taken from the type of the member they fill. */
@@ -149,7 +158,7 @@ typedef struct jv_service {
 #define JV_OPT_MAP 7    /* jv_map */
 
 typedef struct jv_list { /* a, b, c: or one a line */
-    const jv_str *v;     /* each ends with NUL; valid until close */
+    const jv_str *v;     /* each ends with NUL; valid until close; may be null when n is 0 */
     size_t n;
 } jv_list;
 
@@ -165,7 +174,7 @@ typedef struct jv_ref { /* another section; its context is open when this stage'
 #define JV_UNSET INT64_MIN /* an I64 option whose value is the word its range begins with, as in "auto|1.." */
 
 /* An option: a key of the section, parsed and checked by the host and stored in the context before `open`.
- * `def` is what an absent key means, parsed like a value; null: the key is required.
+ * `def` is what an absent key means, parsed like a value; null: the key is required. `range` and `help` are never null.
  * `range` by type:
  *   I64     "1..64", "0.."; "bytes 1M..": a size, suffixes K M G T, powers of 1024; "ms 0..1h": a time, suffixes ms s
  *           m h, the value is in milliseconds; each optionally after a word and a bar, "auto|1..": that word gives
@@ -197,7 +206,7 @@ typedef struct jv_opt {
 /* Where a root record comes from; given to `begin`. */
 typedef struct jv_origin {
     uint32_t struct_size; /* sizeof(jv_origin) */
-    int32_t priority; /* 0: as the section says (`priority`, else batch). A source without poll may say JV_LIVE or JV_BATCH */
+    int32_t priority;     /* 0: as the section says; a source without poll may say JV_LIVE or JV_BATCH */
     /* Its id: the position in the source, the same at every run (a file name, a byte offset), never a count of what was
      * done; UTF-8, 1 to 4096 bytes; unique within the source, which the host does not check. Copied. */
     jv_str position;
@@ -224,15 +233,16 @@ struct jv_host {
     uint32_t struct_size;
     uint32_t abi_minor;
 
-    /* [any; always] One line to the user, after the section's name; JV_LOG_INFO is silent under --quiet. */
+    /* [any; always] One line of at most 1000 bytes to the user, after the section's name; JV_LOG_INFO is silent under
+     * --quiet. */
     void (*log)(const jv_host *h, int32_t level, const char *fmt, ...) JV_PRINTF(3, 4);
 
     /* -- names, while opening -- */
 
-    /* [stage; open] Binds a name the INI gave (`{question}`, `fields = id, answer`) to a new row and returns the row's
-     * number, >= the number of rows declared. access: JV_IN (maybe | JV_OPTIONAL, | JV_MEASURED) or JV_OUT. A JV_IN
-     * name must be a column (below) of that type or JV_ANY; else < 0, with the nearest name in err. With JV_OPTIONAL
-     * a name nobody sets gives a row that reads as absent. */
+    /* [stage; open] Binds a name the INI gave (`{question}`, `fields = id, answer`; copied) to a new row and returns
+     * the row's number, >= the number of rows declared. access: JV_IN (| JV_OPTIONAL) or JV_OUT (| JV_MEASURED). A
+     * JV_IN name must be a column (below) of that type or JV_ANY; else < 0, with the nearest name in err. With
+     * JV_OPTIONAL a name nobody sets gives a row that reads as absent. */
     int32_t (*field)(const jv_host *h, const char *name, int32_t type, uint32_t access, jv_err *err);
 
     /* [stage; open] What can be read here, in the order of the graph, `id` first: column i, or null past the end. */
@@ -240,31 +250,36 @@ struct jv_host {
 
     /* -- fields of a buffer: rows are those declared, then those bound by `field` -- */
 
-    /* [stage; running] The bytes of any field but I64 and F64 (of I32S, F32S: n / 4 numbers); {0, 0} when absent (a row that is none reads so
-     * too), p non-null when it is there but empty. Valid until the field is set again or the buffer is given away. */
+    /* [stage; running] The bytes of any field but I64 and F64 (of I32S and F32S: n / 4 numbers); {0, 0} when absent
+     * (a row that is none reads so too), p non-null when it is there but empty. Of an OUT row: what was set here so
+     * far. Valid until the buffer is given away, at most until the function of the stage that asked returns; also
+     * when the field is set meanwhile, but in a source's own threads, where it is then gone at once. */
     jv_str (*get)(const jv_host *h, const jv_buf *b, int32_t row);
     /* [stage; running] The number, or `absent`. A counter reads as this record's own sum. */
     int64_t (*get_i64)(const jv_host *h, const jv_buf *b, int32_t row, int64_t absent);
     double (*get_f64)(const jv_host *h, const jv_buf *b, int32_t row, double absent);
 
     /* [stage; running] Sets a field to n fresh bytes (of I32S and F32S: n is a multiple of 4), to be filled before the
-     * buffer is passed on; a NUL stands after them; aligned to 16. Null and err (FATAL: no memory) on failure. What
-     * `get` gave of the same field before stays readable until `process` returns. */
+     * buffer is passed on; a NUL stands after them; aligned to 16. Null and err (FATAL: no memory) on failure. */
     char *(*put)(const jv_host *h, jv_buf *b, int32_t row, size_t n, jv_err *err);
     /* [stage; running] Sets a field to n bytes at `at` of another buffer's (or this one's) field, without copying them.
-     * `at + n` must lie within it, and a cut must not fall inside a character when the row is UTF8, or a number.
-     * JV_OK or < 0. */
+     * Both are of bytes, or both arrays of one type. `at + n` must lie within it, and a cut must not fall inside a
+     * character when `row` is UTF8, or a number. Bytes viewed as UTF8 or JSON are vouched for by the stage. JV_OK or
+     * < 0. */
     int32_t (*view)(const jv_host *h, jv_buf *b, int32_t row, const jv_buf *of, int32_t of_row, size_t at, size_t n,
         jv_err *err);
-    /* [stage; running] The bytes of a field that this stage declares both IN and OUT under one name, to be changed in
-     * place; as many as `get` of the IN row says. The first time it copies them, so that others who share them keep
-     * theirs and the record can be put back. `row` is the OUT row. Null: err has JV_BAD (absent) or JV_FATAL. */
+    /* [stage; running] The bytes behind an OUT row, to be changed in place: what was set here, else those of the IN
+     * row of the same field (`in = text`, `out = text`), as many as `get` of it says. The first time it copies them,
+     * so that others who share them keep theirs and the record can be put back. Null: err has JV_BAD (nothing is
+     * there, also where the INI names two fields) or JV_FATAL. */
     char *(*writable)(const jv_host *h, jv_buf *b, int32_t row, jv_err *err);
+    /* [stage; running] Sets a number. A row that is no OUT row of that type is the plugin's fault, which ends the
+     * run. */
     void (*put_i64)(const jv_host *h, jv_buf *b, int32_t row, int64_t v);
     void (*put_f64)(const jv_host *h, jv_buf *b, int32_t row, double v);
 
-    /* [stage; running] n bytes to work in, aligned to 64, freed by the host when the function of the stage that
-     * asked returns. Null and err on failure. */
+    /* [stage; within a function that the host called] n bytes to work in, aligned to 64, freed when that function
+     * returns. Not in a source's own threads. Null and err (FATAL) on failure. */
     void *(*scratch)(const jv_host *h, size_t n, jv_err *err);
 
     /* -- records -- */
@@ -272,94 +287,95 @@ struct jv_host {
     /* [stage; running] The record's id: the position in its source, for a child followed by /N, counted
      * from 0 by each stage that splits. Valid while the buffer is held. */
     jv_str (*id)(const jv_host *h, const jv_buf *b);
-    /* [stage; running] 1 for a snapshot of an unfinished record (only stages with JV_PARTIALS see any), else 0. Snapshots
-     * of a record and its final come to a stage one after the other, never two at once, also with JV_PARALLEL. Each holds
-     * all that the one before held, unless the record was tried again or took the port `rejected` meanwhile. */
+    /* [stage; running] 1 for a snapshot of an unfinished record (only stages with JV_PARTIALS see any), else 0.
+     * Snapshots of a record and its final come to a stage one after the other, never two at once, also with
+     * JV_PARALLEL. Each holds all that the one before held, unless the record was tried again or took the port
+     * `rejected` meanwhile. */
     int32_t (*is_partial)(const jv_host *h, const jv_buf *b);
-
     /* [stage; running] JV_LIVE or JV_BATCH: of the record's root. */
     int32_t (*priority)(const jv_host *h, const jv_buf *b);
     /* [stage; running] What the source gave as jv_origin.user, or null when the record comes from another source than
-     * the one `source` refers to. Of a snapshot and of children too. Alive until `done`, which waits for this buffer. */
+     * the one `source` refers to. Of a snapshot and of children too. Alive until `done`, which waits for this
+     * buffer. */
     void *(*user)(const jv_host *h, const jv_buf *b, const jv_ref *source);
 
-    /* [a source; poll, or any thread from start to stop where it has no poll] Admits a root record and returns its
-     * buffer, without fields, owned by the caller until `emit` or `reject`. Null: err has JV_FULL (the window is full:
-     * the record may come later), JV_STOPPED, JV_BAD (a position that is empty, too long or no UTF-8) or JV_FATAL.
-     * Within `poll` at least one can be begun each time. Never blocks and never calls `done`. */
+    /* [stage; poll, or from start to stop without it; a source] Admits a root record and returns its buffer, without
+     * fields, owned by the caller until `emit` or `reject`. Null: err has JV_FULL (the window is full: the record
+     * may come later), JV_STOPPED, JV_BAD (a position that is empty, too long or no UTF-8) or JV_FATAL. Within
+     * `poll` at least one can be begun each time. Never blocks and never calls `done`. */
     jv_buf *(*begin)(const jv_host *h, const jv_origin *origin, jv_err *err);
-    /* [stage; process, JV_SPLIT only] A child of the record in `parent`, the buffer process was given: numbered from 0,
+    /* [stage; process; JV_SPLIT] A child of the record in `parent`, the buffer process was given: numbered from 0,
      * it begins with the same fields, without counts, and stands in the order right after the children before it.
      * Owned by the caller until `emit`. Null: err has JV_FATAL (no memory). */
     jv_buf *(*fork)(const jv_host *h, const jv_buf *parent, jv_err *err);
-    /* [as begin, or as fork] Gives a begun or forked buffer away, to a port; the buffer is gone also when it fails. In a
-     * source: JV_OK, or JV_END (nothing more is wanted: the run is being stopped, or all that read it have ended; the
-     * record goes its way all the same), or JV_FATAL (and the record is settled as cancelled); of a record cancelled
-     * meanwhile nothing is said here; it does not block where the source has no poll. In a stage that splits: JV_OK,
-     * JV_CANCELLED (the record, or the run) or JV_FATAL. Other than JV_OK: the caller stops making more and answers so.
-     * A buffer that was made and not emitted when `poll` or `process` returns is lost through the plugin's fault, which
-     * ends the run. */
+    /* [stage; as begin, or as fork] Gives a begun or forked buffer away, to a port of this stage; it is gone also on
+     * failure. In a source: JV_OK; JV_END (nothing more is wanted: the run is being stopped, or all that read it
+     * have ended; the record goes its way all the same); JV_FATAL (and the record is settled as cancelled). Of a
+     * record cancelled meanwhile nothing is said there. It does not block where the source has no poll. In a stage
+     * that splits: JV_OK, JV_CANCELLED (the record, or the run) or JV_FATAL. Other than JV_OK: the caller stops
+     * making more and answers so. A buffer that was made and not emitted when `poll` or `process` returns is lost
+     * through the plugin's fault, which ends the run. */
     int32_t (*emit)(const jv_host *h, jv_buf *b, int32_t port, jv_err *err);
+    /* [stage; begun; a source] Gives a begun buffer away as rejected, for what `why` says (a file that cannot be
+     * read): it is counted and goes where rejected records go, with the fields it has; the run goes on. JV_OK, or
+     * JV_CANCELLED (the run has ended): the caller stops making more. */
+    int32_t (*reject)(const jv_host *h, jv_buf *b, const jv_err *why, jv_err *err);
 
-    /* [stage; process of JV_MERGE] How many children the record was split into; may be 0. After JV_RETRY the same. */
+    /* [stage; process; JV_MERGE] How many children the record was split into; may be 0. After JV_RETRY the same. */
     uint32_t (*children)(const jv_host *h, const jv_buf *b);
-    /* [stage; process of JV_MERGE] Child i as it came here, read with this stage's JV_IN rows; the host's, valid until
-     * process returns. Null: it did not come, and err says why: JV_DROP (err->reason), JV_BAD, JV_CANCELLED, or JV_DONE
-     * for one that took a way which does not lead here. */
+    /* [stage; process; JV_MERGE] Child i as it came here, read with this stage's JV_IN rows; the host's, valid until
+     * process returns. Null: it did not come, and err says why: JV_DROP (err->reason), JV_BAD, JV_CANCELLED, or
+     * JV_DONE for one that took a way which does not lead here. */
     const jv_buf *(*child)(const jv_host *h, const jv_buf *b, uint32_t i, jv_err *err);
 
-    /* [any; process] Appends n bytes to what `partial` has built so far of a UTF8, BYTES or JSON field (the first takes the
-     * place of what was there) and lets a snapshot of the buffer, the one process was given, travel on to port 0.
-     * Snapshots may be replaced by newer ones or dropped; each holds all so far. UTF8 rows: whole characters only.
-     * May be called by a service's callback while `process` waits for it; stages that share its thread then run in the
-     * caller's. JV_OK or < 0. The field so built stays in the buffer. Not in a stage that splits. */
+    /* [any; process] Appends n bytes to what `partial` has built so far of a UTF8, BYTES or JSON field (the first
+     * takes the place of what was there) and lets a snapshot of the buffer, the one process was given, travel on to
+     * port 0. Snapshots may be replaced by newer ones or dropped; each holds all so far. UTF8: whole characters
+     * only; JSON: valid in the final only. May be called by a service's callback while `process` waits for it;
+     * stages that share its thread then run in the caller's. JV_OK or < 0. The field so built stays in the buffer.
+     * Not in a stage that splits. */
     int32_t (*partial)(const jv_host *h, jv_buf *b, int32_t row, const char *more, size_t n, jv_err *err);
 
-    /* [stage; running] A handle for `cancel`; valid for ever, and harmless once the record is settled. */
+    /* [stage; running] A handle for `cancel`, never 0; valid for ever, and harmless once the record is settled. */
     uint64_t (*record)(const jv_host *h, const jv_buf *b);
-    /* [any; running, sources only] Cancels a root record of this source and all that came of it. Returns at once and never
+    /* [any; running; a source] Cancels a root record of this source and all that came of it. Returns at once and never
      * calls `done`; the host settles them at their next step. */
     void (*cancel)(const jv_host *h, uint64_t record);
     /* [any; process] 1 once the record, or the whole run, is cancelled: then process answers JV_CANCELLED soon. */
     int32_t (*cancelled)(const jv_host *h, const jv_buf *b);
-
     /* [stage; running] Waits until fd has one of `events` (as in poll(2)) or ms milliseconds have passed (< 0: no
-     * limit). 1: it has; 0: time is up; JV_STOPPED: in a source, the run is being stopped, elsewhere, it is cancelled
-     * (the stage then answers JV_CANCELLED). fd -1: only waits. */
+     * limit; fd -1: only waits). 1: it has; 0: time is up; JV_STOPPED: in a source, the run is being stopped (or nobody
+     * wants more); elsewhere the run, or the record this thread is processing, is cancelled: answer JV_CANCELLED. */
     int32_t (*wait)(const jv_host *h, int32_t fd, int32_t events, int64_t ms);
 
-    /* [any; process, poll, or with a buffer just begun] Adds n to a counter (its number in the stage's array), for this
-     * stage, for this record as it travels on from here, and for its root. Counts also when the record is rejected
-     * later; not on a snapshot. */
+    /* [any; process or begun] Adds n, which may be negative, to a counter (its number in the stage's array), for
+     * this stage, for this record as it travels on from here, and for its root. Not taken back by BAD, and a call
+     * after RETRY adds again; nothing on a snapshot. */
     void (*count)(const jv_host *h, jv_buf *b, int32_t counter, int64_t n);
-
     /* [stage; running] The sum so far of a counter, by its name, over the record's root and all that came of it; of all
      * stages. `absent` where no stage of the pipeline counts so. */
     int64_t (*tally)(const jv_host *h, const jv_buf *b, const char *counter, int64_t absent);
 
-    /* [as begin] Gives a begun buffer away as rejected, for what `why` says (a file that cannot be read): it is
-     * counted and goes where rejected records go, with the fields it has; the run goes on. JV_OK, or JV_CANCELLED (the
-     * run has ended): the caller stops making more. */
-    int32_t (*reject)(const jv_host *h, jv_buf *b, const jv_err *why, jv_err *err);
-
-    /* [stage; process] The options as this record wants them. `into`, a struct of the context's type, gets the options
-     * of the section, and over them what the record's field `params` says, where it has one: a flat JSON object whose
-     * keys are names of options with JV_PER_RECORD, whose values are parsed and checked as in the INI file (true and
-     * false stand for yes and no, an array for a LIST, an object for a MAP). All other members become zero. What it
-     * points to is valid until process returns. JV_OK; JV_BAD: params is no such object, or a key in it is not an
-     * option that some stage of this pipeline takes per record, or its value is wrong; JV_FATAL. */
+    /* [stage; process] The options as this record wants them. `into`, ctx_size bytes, gets the options of the
+     * section, and over them what the record's field `params` says, where it has one: a flat JSON object whose keys
+     * are names of options with JV_PER_RECORD, whose values are parsed and checked as in the INI file (true and
+     * false for a CHOICE no|yes, an array for a LIST, an object for a MAP; null: as the section says). All else in
+     * it becomes zero, so it is no context to work with. What it points to is valid until process returns. JV_OK;
+     * JV_BAD: params is no such object, or a key in it is not an option that some stage of this pipeline takes per
+     * record, or its value is wrong; FATAL. */
     int32_t (*params)(const jv_host *h, const jv_buf *b, void *into, jv_err *err);
 
-    /* [stage; open, start] How many threads to compute with: takes `want` (0: as many as there are) out of the
-     * pipeline's budget, `[pipeline] threads`, by default the cores this process may use, which then only bounds 0. Answers what was granted:
-     * at least 1, at most `want` unless that is 0. Given back at close. */
+    /* [stage; open, start] How many threads to compute with: takes `want` (>= 0; 0: all that are left) out of the
+     * pipeline's budget. That is `[pipeline] threads`, which nobody exceeds, or else the cores this process may use,
+     * which bound only 0. Answers what was granted, at least 1. Given back at close. */
     int32_t (*lease)(const jv_host *h, int32_t want);
 
     /* [any; running] The pipeline as it stands now: its graph and live counters, one JSON object, handed to `write` in
-     * pieces. JV_OK or < 0. */
+     * pieces before stats returns. JV_OK or < 0. */
     int32_t (*stats)(const jv_host *h, void (*write)(void *arg, const char *text, size_t n), void *arg, jv_err *err);
 
-    /* [a source without poll; its own threads] The source cannot go on: the run ends, as if poll had answered JV_FATAL. */
+    /* [own; running; a source] The source cannot go on: the run ends, as if poll had answered JV_FATAL. `stop` still
+     * comes. */
     void (*fail)(const jv_host *h, const jv_err *why);
 };
 
@@ -367,9 +383,8 @@ struct jv_host {
 
 #define JV_PARALLEL 1u /* process may run in several threads at once, for different buffers */
 #define JV_ORDERED 2u  /* wants records in source order, children in their parent's place */
-#define JV_PARTIALS                                                                                                    \
-    4u              /* wants snapshots too (see is_partial): one goes on to the port its verdict names, else vanishes */
-#define JV_SPLIT 8u /* forks children; without it fork fails and DONE is no verdict */
+#define JV_PARTIALS 4u /* wants snapshots too: one goes on to the port its verdict names, or vanishes */
+#define JV_SPLIT 8u    /* forks children; without it fork fails and DONE is no verdict */
 #define JV_ENDLESS 16u /* a source without an end of its own: stopping it is a success */
 #define JV_MERGE 32u   /* the other end of the nearest JV_SPLIT above, see below */
 #define JV_RESULT 64u  /* what it makes is dear and worth keeping */
@@ -381,11 +396,13 @@ struct jv_host {
 
 #define JV_PER_CORE UINT32_MAX /* threads: as many as the pipeline has compute threads */
 
-/* The functions all get the instance's context: `ctx_size` zeroed bytes with the options filled in. Those a stage
- * does not need are null. A source has ports and no `process`: it has `poll`, or it begins records from threads of its
- * own, from `start` until `stop` has returned (then JV_ENDLESS and `stop` are required). A filter has `process` and
- * ports; a sink has `process` and no ports; a resource has neither and offers services. A source may offer services
- * too, for the sinks that answer it. */
+/* The functions all get the instance's context: `ctx_size` zeroed bytes with the options filled in, never null. Those a
+ * stage does not need are null. A source has ports and no `process`: it has `poll`, or it begins records from
+ * threads of its own, from `start` until `stop` has returned (then JV_ENDLESS and `stop` are required). A filter has
+ * `process` and ports; a sink has `process` and no ports; a resource has neither and offers services. A source may
+ * offer services too, for the sinks that answer it. No two of open, start, poll, process, flush and close of one
+ * instance run at once (but process with JV_PARALLEL), in threads of the host's choice; `stop`, `done` and services
+ * may run beside them. */
 typedef struct jv_stage {
     const char *name;  /* the stage's name, equal to the plugin's where a file holds one stage */
     const char *brief; /* one line */
@@ -400,34 +417,37 @@ typedef struct jv_stage {
     const jv_counter *counters; /* may be null */
     const jv_service *services; /* may be null */
 
-    /* [host] Checks options against each other, binds names, keeps `h`, which comes only here. Reads files if it
-     * must, but creates, writes, binds and loads nothing: `jevons check` opens everything and goes home. < 0: err
+    /* [host; one call] Checks options against each other, binds names, keeps `h`, which comes only here. Reads files
+     * if it must, but creates, writes, binds and loads nothing: `jevons check` opens everything and goes home. < 0: err
      * says why. */
     int32_t (*open)(void *ctx, const jv_host *h, jv_err *err);
-    /* [host] Creates files, loads weights, starts threads. After the open of all and the start of what it refers to. */
+    /* [host; one call] Creates files, loads weights, starts threads. After the open of all and the start of what it
+     * refers to. */
     int32_t (*start)(void *ctx, jv_err *err);
-    /* [host; one thread] A source's next record: begins and emits one (or a few). JV_OK: call again; JV_END; what
-     * begin, wait, emit or reject answered other than JV_OK (after JV_FULL it is called again when there is room);
-     * JV_FATAL. It blocks only in `wait`. */
+    /* [host; one call at a time; a source] Its next record: begins and emits one (or a few), in this order. JV_OK: call
+     * again; JV_END; what begin, wait, emit or reject answered other than JV_OK (after JV_FULL it is called again when
+     * there is room); JV_FATAL. A pipe or socket is waited for in `wait`. */
     int32_t (*poll)(void *ctx, jv_err *err);
-    /* [host; one thread at a time, or as many as `threads` with JV_PARALLEL] The verdict on one record; not before every
-     * start has returned. The buffer stays the host's: a stage changes its fields in place and says where it goes. It may
-     * block; cancelling is then heard by `wait` or `cancelled`. After JV_RETRY nothing may have been emitted. */
+    /* [host; one call at a time, or `threads` with JV_PARALLEL] The verdict on one record; not before every start has
+     * returned. The buffer stays the host's: a stage changes its fields in place and says where it goes. It may
+     * block; a cancel is then heard by `wait` or `cancelled`. After JV_RETRY nothing may have been emitted. */
     int32_t (*process)(void *ctx, jv_buf *b, jv_err *err);
-    /* [host; one thread] After the last process, of a source after the last `done`; also when the run has failed, unless at
-     * start. A sink writes what it holds. */
+    /* [host; one call] After the last process, of a source after the last `done`; also when the run has failed,
+     * unless at start. A sink writes what it holds. */
     int32_t (*flush)(void *ctx, jv_err *err);
-    /* [host; any thread] A source admits no more. It may be in poll, which returns soon. A source without poll has no thread
-     * in `begin` and has given away all it began when this returns: it may wait for its threads here, and none of them
-     * makes this call. Once; never within a function of the source's. */
+    /* [host; any thread; a source] It admits no more. It may be in poll, which returns soon. A source without poll
+     * has no thread in `begin` and has given away all it began when this returns: it may wait for its threads here,
+     * and none of them makes this call. At most once, after `start`; not of a source with poll that came to its end
+     * by itself; never within a function of the source's. */
     void (*stop)(void *ctx);
-    /* [host; any thread] Once for each root record of this source: it and all its children are settled. status: JV_OK
-     * (something of it was delivered and nothing went wrong), JV_DROP (nothing was delivered, err->reason says why), or
-     * the worst of JV_FATAL, JV_BAD, JV_CANCELLED, and then err says why. `root` has no fields any more; id, tally,
-     * priority and record may be asked of it. Must not block. Several roots may be settled at once, and one as early as
-     * within its own emit or reject: who calls those holds no lock that `done` takes, and leaves `user` alone after. */
+    /* [host; any thread; a source] Once for each root record: it and all its children are settled. status: JV_OK
+     * (something of it was delivered and nothing went wrong), JV_DROP (nothing was delivered, err->reason says why),
+     * or the worst of JV_FATAL, JV_BAD, JV_CANCELLED, whose err->text says why. `user` may be null if begin got so.
+     * `root` has no fields any more; id, tally, priority and record may be asked of it. Must not block. Several
+     * roots may be settled at once, and one as early as within its own emit or reject: who calls those holds no lock
+     * that `done` takes, and leaves `user` alone after. */
     void (*done)(void *ctx, void *user, const jv_buf *root, int32_t status, const jv_err *err);
-    /* [host] Takes whatever state it finds, half-open too; called once after open, whatever open said. */
+    /* [host; one call] Takes whatever state it finds, half-open too; called once after open, whatever open said. */
     void (*close)(void *ctx);
 } jv_stage;
 
@@ -466,7 +486,7 @@ JV_EXTERN const jv_plugin jv_plugin_desc;
         sizeof(stages_) / sizeof *(stages_), name_, version_, license_, stages_}
 
 /* One row of options: JV_OPT(struct upper, min, "0", "0..", "drop shorter texts"). A member of another type than the
- * seven above does not compile. JV_OPTF has flags before the default. */
+ * seven above does not compile. JV_OPTF has flags before the default. T is a plain struct. */
 #ifndef __cplusplus
 #define JV_OPT_TYPE(T, member)                                                                                         \
     _Generic(&((T *)0)->member, int64_t *: JV_OPT_I64, double *: JV_OPT_F64, const char **: JV_OPT_TEXT,               \
@@ -480,7 +500,7 @@ JV_EXTERN const jv_plugin jv_plugin_desc;
 
 /* ---- helpers ---- */
 
-/* Fills err and returns code: `return jv_fail(err, JV_BAD, "line %d is too long", n);` */
+/* Fills err and returns code: `return jv_fail(err, JV_BAD, "line %d is too long", n);` No argument may lie in err. */
 JV_PRINTF(3, 4)
 static inline int32_t jv_fail(jv_err *err, int32_t code, const char *fmt, ...)
 {

@@ -26,36 +26,26 @@ static const char row[] = "  'NAME': {\n"
                           "    'tests': {'NAME': 'NAME/NAME_test.c'},\n"
                           "  },\n";
 
-/* n bytes with the plugin's name in the place of NAME, to be freed; *len is what they come to. */
-static char *filled_in(const void *text, size_t n, const char *name, size_t *len)
+/* A text with the plugin's name in the place of NAME, to be freed. */
+static char *filled_in(const char *text, const char *name)
 {
-    char *out = NULL;
-    FILE *f = open_memstream(&out, len);
-    if (!f) return NULL;
-    for (const char *at = text, *end = at + n; at < end;) {
-        const char *next = memmem(at, (size_t)(end - at), "NAME", 4);
-        fwrite(at, 1, (size_t)((next ? next : end) - at), f);
-        if (next) fputs(name, f);
-        at = next ? next + 4 : end;
+    char *out = jvc_strdup("");
+    for (const char *next; (next = strstr(text, "NAME")); text = next + 4) {
+        char *more = jvc_format("%s%.*s%s", out, (int)(next - text), text, name);
+        free(out);
+        out = more;
     }
-    if (!fclose(f)) return out;
+    char *all = jvc_format("%s%s", out, text);
     free(out);
-    return NULL;
-}
-
-static char *filled_text(const char *text, const char *name)
-{
-    size_t n;
-    char *out = filled_in(text, strlen(text), name, &n);
-    return out ? out : jvc_strdup("");
+    return all;
 }
 
 /* A file that must not be there yet. */
-static bool write_file(const char *path, const char *text, size_t n, mode_t mode)
+static bool write_file(const char *path, const char *text, mode_t mode)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-    bool ok = f && fwrite(text, 1, n, f) == n;
+    bool ok = f && fputs(text, f) != EOF;
     if (f ? fclose(f) : fd < 0 || close(fd)) ok = false;
     if (!ok) jvc_say("%s: %s", path, strerror(errno));
     return ok;
@@ -65,11 +55,10 @@ static bool make_one(const char *folder, const struct made *m, const char *name)
 {
     const struct jvc_template *t = jvc_templates;
     while (strcmp(t->name, m->from)) t++; /* the tables above name no other */
-    size_t n;
-    char *text = filled_in(t->text, t->n, m->as_it_is ? "NAME" : name, &n);
-    char *file = filled_text(m->to, name), *path = jvc_format("%s/%s", folder, file);
+    char *text = filled_in((const char *)t->text, m->as_it_is ? "NAME" : name);
+    char *file = filled_in(m->to, name), *path = jvc_format("%s/%s", folder, file);
     bool script = !strcmp(m->to, "test.sh");
-    bool ok = text && write_file(path, text, n, script ? 0777 : 0666);
+    bool ok = write_file(path, text, script ? 0777 : 0666);
     if (ok) printf(" %s", file);
     free(text);
     free(file);
@@ -80,7 +69,7 @@ static bool make_one(const char *folder, const struct made *m, const char *name)
 static void remove_made(const char *folder, const struct made *m, size_t n, const char *name)
 {
     for (size_t i = 0; i < n; i++) {
-        char *file = filled_text(m[i].to, name), *path = jvc_format("%s/%s", folder, file);
+        char *file = filled_in(m[i].to, name), *path = jvc_format("%s/%s", folder, file);
         unlink(path);
         free(file);
         free(path);
@@ -129,7 +118,7 @@ static char *with_row(const char *table, const char *name)
 {
     const char *begin = strstr(table, "\nplugins = {\n"), *end = begin ? strstr(begin, "\n}\n") : NULL;
     if (!end) return NULL;
-    char *more = filled_text(row, name);
+    char *more = filled_in(row, name);
     char *text = jvc_format("%.*s%s%s", (int)(end + 1 - table), table, more, end + 1);
     free(more);
     return text;
@@ -140,7 +129,7 @@ static bool replace_file(const char *path, const char *text)
 {
     struct stat st;
     char *beside = jvc_format("%s.new", path);
-    bool ok = !stat(path, &st) && write_file(beside, text, strlen(text), st.st_mode & 07777);
+    bool ok = !stat(path, &st) && write_file(beside, text, st.st_mode & 07777);
     if (ok && rename(beside, path)) {
         jvc_say("%s: %s", path, strerror(errno));
         unlink(beside);
@@ -166,7 +155,7 @@ static int make_inside(const char *top, const char *name)
     if (!status && (text = with_row(table, name)) && replace_file(path, text)) {
         printf("its row stands in %s\nnext: ./jv test %s; ./jv docs tells plugins/README.md of it\n", path, name);
     } else if (!status) {
-        char *more = filled_text(row, name);
+        char *more = filled_in(row, name);
         printf("next: this row belongs into the table of %s, then ./jv test %s and ./jv docs\n%s", path, name, more);
         free(more);
     }

@@ -167,6 +167,16 @@ struct jvc_drop {
     uint64_t n;
 };
 
+/* 0 only in a build that shows what counting for the end table costs: meson's option `statistics`. */
+#ifndef JVC_STATISTICS
+#define JVC_STATISTICS 1
+#endif
+
+static inline void jvc_count(atomic_llong *sum, long long n)
+{
+    if (JVC_STATISTICS) atomic_fetch_add_explicit(sum, n, memory_order_relaxed);
+}
+
 /* What went through a stage, by lane. */
 struct jvc_flow {
     atomic_llong in, out, dropped, rejected, cancelled, retried;

@@ -151,7 +151,7 @@ static bool wait_for_room(struct jvc_stage *s)
             pthread_cond_wait(&s->room, &s->lock);
     }
     pthread_mutex_unlock(&s->lock);
-    atomic_fetch_add(&s->wait_ns, jvc_now() - t0);
+    jvc_count(&s->wait_ns, jvc_now() - t0);
     return !over(s);
 }
 
@@ -167,7 +167,7 @@ static int32_t poll_some(struct jvc_stage *s, jv_err *err)
         jvc_call_next(&c);
         t = jvc_now();
     } while (rc == JV_OK && t - t0 < POLL_NS && !over(s) && jvc_window_has_room(s));
-    atomic_fetch_add_explicit(&s->busy_ns, t - t0 - c.nested_ns, memory_order_relaxed);
+    jvc_count(&s->busy_ns, t - t0 - c.nested_ns);
     *err = c.err;
     err->text[sizeof err->text - 1] = 0;
     jvc_call_leave(&c);

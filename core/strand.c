@@ -93,7 +93,7 @@ static void wait_for_work(struct jvc_strand *st)
     st->sleepers++;
     while (!atomic_load(&st->waiting) && !st->kicked && st->feeders) pthread_cond_wait(&st->work, &st->lock);
     st->sleepers--;
-    atomic_fetch_add_explicit(&st->stages[0]->wait_ns, jvc_now() - t0, memory_order_relaxed);
+    jvc_count(&st->stages[0]->wait_ns, jvc_now() - t0);
 }
 
 /* Whether a thread of the strand has that record now. */
@@ -199,7 +199,7 @@ static void run_pending(struct jvc_stage *s)
     }
     s->n_pending = 0;
     int64_t took = jvc_now() - t0, own = took - c.nested_ns;
-    atomic_fetch_add_explicit(&s->busy_ns, own, memory_order_relaxed);
+    jvc_count(&s->busy_ns, own);
     if (own > st->slowest_ns) st->slowest_ns = own;
     jvc_call_leave(&c);
     if (jvc_current_call) jvc_current_call->nested_ns += took;
@@ -276,7 +276,7 @@ static void work_beside_others(struct jvc_strand *st)
         for (size_t i = 0; i < n; i++) jvc_process(s, v[i], &c);
         int64_t took = jvc_now() - t0 - c.nested_ns;
         jvc_call_leave(&c);
-        atomic_fetch_add_explicit(&s->busy_ns, took, memory_order_relaxed);
+        jvc_count(&s->busy_ns, took);
         if (took > WORKER_NS)
             quota = quota / 2 + (quota == 1);
         else if (n == quota && quota < JVC_BATCH && st->n_threads <= (uint32_t)st->pl->cores)

@@ -9,12 +9,17 @@
 bool jvc_quiet;
 void (*jvc_say_before)(void);
 
-static void *must(void *p)
+void jvc_no_memory(void)
 {
-    if (p) return p;
     static const char text[] = "jevons: out of memory\n";
     if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _exit(1);
     _exit(1);
+}
+
+static void *must(void *p)
+{
+    if (!p) jvc_no_memory();
+    return p;
 }
 
 void *jvc_alloc(size_t n)
@@ -191,15 +196,17 @@ void jvc_make_printable(char *text)
 void jvc_say(const char *fmt, ...)
 {
     va_list ap;
-    char *text;
+    char *text, cut[1024]; /* where there is no memory: then there is something to say above all */
     va_start(ap, fmt);
-    int n = vasprintf(&text, fmt, ap);
+    bool whole = vasprintf(&text, fmt, ap) >= 0;
     va_end(ap);
-    if (n < 0) return;
+    va_start(ap, fmt);
+    if (!whole && vsnprintf(text = cut, sizeof cut, fmt, ap) < 0) cut[0] = 0;
+    va_end(ap);
     jvc_make_printable(text);
     flockfile(stderr);
     if (jvc_say_before) jvc_say_before();
     fprintf(stderr, "jevons: %s\n", text); /* one call: a line stays one line, whichever threads speak */
     funlockfile(stderr);
-    free(text);
+    if (whole) free(text);
 }

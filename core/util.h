@@ -16,6 +16,7 @@ void *jvc_grow(void *p, size_t n);
 char *jvc_strndup(const char *s, size_t n);
 char *jvc_strdup(const char *s);
 JV_PRINTF(1, 2) char *jvc_format(const char *fmt, ...);
+_Noreturn void jvc_no_memory(void);
 
 /* Makes room for one more item: `items = jvc_room(items, n, sizeof *items)`; grows by powers of two. */
 void *jvc_room(void *items, size_t n, size_t item_size);

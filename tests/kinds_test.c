@@ -128,6 +128,8 @@ static void test_redact(void **state)
     check_redact(m, "123", "{\"mask\": \"*\", \"keep\": 0, \"temperature\": 0.5}", "***");
     check_redact(m, "123", "{\"mask\": \"\\u002b\", \"keep\": \"1\"}", "++3");
     check_redact(m, "123", "{}", "#23");
+    check_redact(m, "123", "{\"keep\": null, \"mask\": \"-\"}", "-23");
+    check_redact(m, "123", "{\"mask\": true}", "params: mask: not of its type");
     check_redact(m, "123", "{\"mask\": \"ab\"}", "mask has 2 bytes; it is one printable character of ASCII");
     check_redact(m, "123", "{\"maks\": \"a\"}", "params: maks: no option that a record may set");
     check_redact(m, "123", "{\"keep\": -1}", "keep = -1 is outside 0..");
@@ -135,7 +137,7 @@ static void test_redact(void **state)
     check_redact(m, "123", "{\"keep\": 1, \"keep\": 1}", "params: keep: it is there twice");
     check_redact(m, "123", "[]", "params: no JSON object");
     check_redact(m, "123", "{\"keep\": 1,}", "params: a string was expected");
-    assert_int_equal(mock_count(m, "digits"), 2 + 3 + 2 + 1);
+    assert_int_equal(mock_count(m, "digits"), 2 + 3 + 2 + 1 + 1);
     mock_free(m);
 }
 

@@ -1,6 +1,7 @@
 """Stages of every kind in running pipelines: brackets, routers and joins; a server with streams, priorities, clients that hang up."""
 
 import os
+import random
 import resource
 import signal
 import socket
@@ -133,6 +134,99 @@ class Ways(Lines):
         lines = self.lines("a\nb\nc\nd\n", VERDICT.format("b", "end") + SHOW + other)
         self.assertEqual(lines, ["a", "b"])
         self.assertEqual(self.ledger(), [4, 4, 0, 0, 0, 0])
+
+
+class Pipeline:
+    """A random chain of stages from text to text, as INI and as what it must do: brackets, routers whose ways meet, stages
+    that take their time in many threads, stages that drop or reject."""
+
+    def __init__(self, dice):
+        self.dice = dice
+        self.names = 0
+        self.ini = ""
+        self.start = "in"
+        self.run = self.chain(3)
+
+    def stage(self, plugin, keys=""):
+        """Adds a section that reads self.start; several of those are a join."""
+        self.names += 1
+        name = f"s{self.names}"
+        self.ini += f"[{name}]\nplugin = {plugin}\nfrom = {self.start}\n{keys}"
+        self.start = name
+        return name
+
+    def chain(self, depth):
+        steps = [self.dice.choice([self.hide, self.work, self.fall, self.bracket, self.ways][:5 if depth else 3])(depth)
+                 for _ in range(self.dice.randint(1, 3))]
+
+        def run(text, bad):
+            for step in steps:
+                text = step(text, bad) if text is not None else None
+            return text
+        return run
+
+    def hide(self, depth):
+        self.stage("redact", f"threads = {self.dice.randint(1, 3)}\n")
+        return lambda text, bad: text.replace("1", "#")
+
+    def work(self, depth):
+        self.stage("probe/work", f"ms = {self.dice.randint(0, 2)}ms\nout = text\n")
+        return lambda text, bad: "w" + text
+
+    def fall(self, depth):
+        on, what = self.dice.choice(["a", "b", "#", "wa", "wwb", "1"]), self.dice.choice(["drop", "bad"])
+        self.stage("probe/verdict", f"on = {on}\nwhat = {what}\n")
+
+        def run(text, bad):
+            if text == on and what == "bad":
+                bad.append(on)
+            return None if text == on else text
+        return run
+
+    def bracket(self, depth):
+        at, plus = ".,;"[depth - 1], "+|/"[depth - 1]
+        self.stage("bracket/split", f"at = {at}\nthreads = {self.dice.randint(1, 3)}\n")
+        inner = self.chain(depth - 1)
+        self.stage("bracket/join", f"with = {plus}\nmissing = ?\nlengths = l{self.names}\nwhy = y{self.names}\n")
+
+        def run(text, bad):
+            parts = [inner(part, bad) for part in text.split(at)] if text else []
+            return plus.join("?" if part is None else part for part in parts)
+        return run
+
+    def ways(self, depth):
+        name = self.stage("sorter", "to.a = a\nto.w = w\n")
+        ends, runs = [], []
+        for port in ("a", "w", "rest"):
+            self.start = f"{name}.{port}"
+            runs.append(self.chain(depth - 1))
+            ends.append(self.start)
+        self.start = ", ".join(ends)
+        self.stage("redact")
+
+        def run(text, bad):
+            out = runs[{"a": 0, "w": 1}.get(text[:1], 2)](text, bad)
+            return None if out is None else out.replace("1", "#")
+        return run
+
+
+class Random(Lines):
+    def test_pipelines(self):
+        for seed in range(int(os.environ.get("KINDS_SEEDS", 40))):
+            dice = random.Random(seed)
+            pipeline = Pipeline(dice)
+            lines = ["".join(dice.choices("ab1w.,;", k=dice.randint(0, 12))) for _ in range(dice.randint(1, 60))]
+            want, fates = [], [0, 0, 0]
+            for line in lines:
+                bad = []
+                text = pipeline.run(line, bad)
+                want += [text] if text is not None else []
+                fates[2 if bad else 1 if text is None else 0] += 1
+            with self.subTest(seed=seed):
+                got = self.lines("".join(line + "\n" for line in lines), pipeline.ini + SHOW + f"from = {pipeline.start}\n",
+                                 f"in.in_flight={dice.choice([1, 3, 4096])}", status=3 if fates[2] else 0)
+                self.assertEqual(got, want)
+                self.assertEqual(self.ledger(), [len(lines)] + fates + [0, 0])
 
 
 class Client:
@@ -386,6 +480,23 @@ class HangingUp(Server):
         self.assertEqual(other.until("done")[-1], ("3", "done", "delivered 1"))
         other.close()
         self.assertIn("2 answered, 2 cancelled", self.stop())
+
+    def test_many_at_any_time(self):
+        """Clients come and go; who stays gets everything, and the run ends well."""
+        staying = [self.serve(SPLIT.format("cut", ",") + self.ASK + JOIN.format("join", "+") + ANSWERS + self.REPLY)]
+        staying += [self.client() for _ in range(3)]
+        for i in range(40):
+            for client in staying:
+                client.ask(f"batch: a {i},b c,d")
+            going = self.client()
+            going.ask(*(f"live: {'x ' * (i + k)}{'...' if k % 2 else ''},y" for k in range(i % 7)))
+            for _ in range(i % 5):
+                if i % 7 > 1:
+                    going.hear()
+            going.close()
+        for client in staying:
+            self.assertEqual(sorted(self.finals(client, 40)), sorted((str(i + 1), f"a {i}+b c+d") for i in range(40)))
+        self.stop()
 
     def test_live_before_batch(self):
         """One thread, taken by a client that then hangs up; what waits goes by priority, and else in its order."""

@@ -77,12 +77,15 @@ const struct row *mk_row(const mock *m, int32_t row, bool set)
     return &m->rows[row];
 }
 
+/* A row of JV_IN reads what came, also when the stage has set the field since, any other what was set here. */
 static const struct value *read_row(const jv_buf *b, int32_t row)
 {
     static const struct value absent;
-    int slot = mk_row(b->m, row, false)->slot;
+    const struct row *r = mk_row(b->m, row, false);
     if (b->settled) mk_die("a field of a settled record is asked for; `done` has id, tally, priority and record");
-    return slot < 0 ? &absent : &b->v[slot];
+    if (r->slot < 0) return &absent;
+    if (r->access & JV_IN) return b->came ? &b->came[r->slot] : &b->v[r->slot];
+    return b->v[r->slot].here ? &b->v[r->slot] : &absent;
 }
 
 struct value *mk_set_row(jv_buf *b, int32_t row, bool bytes)
@@ -93,6 +96,7 @@ struct value *mk_set_row(jv_buf *b, int32_t row, bool bytes)
     struct value *v = &b->v[r->slot];
     mk_value_clear(b->m, v);
     v->type = r->type;
+    v->here = true;
     return v;
 }
 
@@ -149,12 +153,14 @@ int32_t mk_view(const jv_host *h, jv_buf *b, int32_t row, const jv_buf *of, int3
     if (at > v.n || n > v.n - at)
         return jv_fail(err, JV_FATAL, "view of %zu bytes at %zu: the field has %zu", n, at, v.n);
     int32_t type = mk_row(b->m, row, true)->type;
-    if (mk_item(type) != mk_item(v.type) || at % mk_item(type) || n % mk_item(type))
+    if ((mk_item(type) > 1 && type != v.type) || mk_item(v.type) != mk_item(type) || at % mk_item(type) ||
+        n % mk_item(type))
         mk_die("view of %zu bytes at %zu of type %d, into row %d of type %d", n, at, v.type, row, type);
     if (type == JV_UTF8 && (inside_char(&v, at) || inside_char(&v, at + n)))
         return jv_fail(err, JV_FATAL, "view cuts a character at %zu or %zu", at, at + n);
     v.at += at;
     v.built = false;
+    v.here = true;
     v.n = n;
     lock(b->m);
     v.mem->refs++;
@@ -164,17 +170,16 @@ int32_t mk_view(const jv_host *h, jv_buf *b, int32_t row, const jv_buf *of, int3
     return JV_OK;
 }
 
-/* Text that nobody else has is changed in place; what `get` gave is then the new text too. */
+/* The first time it copies: mock_process holds what came. */
 char *mk_writable(const jv_host *h, jv_buf *b, int32_t row, jv_err *err)
 {
     mock *m = b->m;
     const struct row *out = mk_row(m, row, true);
-    bool read = false;
-    for (int i = 0; i < m->n_rows; i++) read |= m->rows[i].slot == out->slot && (m->rows[i].access & JV_IN);
-    if (!read) mk_die("writable() of row %d, a field that no row of JV_IN reads", row);
-    if (!mk_is_bytes(out->type)) mk_die("writable() of row %d, which is a number", row);
     struct value had = b->v[out->slot];
-    if (!had.mem) return jv_fail(err, JV_BAD, "field '%s' is absent", m->slots[out->slot].name), NULL;
+    bool read = had.here;
+    for (int i = 0; i < m->n_rows; i++) read |= m->rows[i].slot == out->slot && (m->rows[i].access & JV_IN);
+    if (!mk_is_bytes(out->type)) mk_die("writable() of row %d, which is a number", row);
+    if (!had.mem || !read) return jv_fail(err, JV_BAD, "field '%s' is absent", m->slots[out->slot].name), NULL;
     lock(m);
     bool shared = had.mem->refs > 1;
     unlock(m);

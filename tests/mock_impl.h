@@ -28,6 +28,7 @@ struct mem {
 struct value {
     int32_t type; /* 0: absent */
     bool built;   /* by `partial`, in the call of process that runs */
+    bool here;    /* by this stage, in that call */
     struct mem *mem;
     size_t at, n;
     int64_t i;
@@ -49,7 +50,8 @@ struct jv_buf {
     int32_t priority;
     bool held; /* by a merge that may read it and no more */
     uint32_t forks;
-    pthread_t owner; /* of a fork: who must emit it */
+    pthread_t owner;          /* of a fork: who must emit it */
+    const struct value *came; /* while process runs: what stood in v before */
     struct value v[MAX_SLOTS];
     int64_t counts[MAX_COUNTERS];
     int64_t tally[MAX_COUNTERS]; /* of a root */

@@ -79,6 +79,8 @@ void mk_check_stage(const jv_stage *st)
     if (st->flags & JV_SPLIT && (st->flags & JV_MERGE || !st->process || !st->ports))
         mk_die("stage %s: what splits is a filter that merges nothing", st->name);
     if (st->flags & JV_MERGE && !st->process) mk_die("stage %s: a merge without process", st->name);
+    for (const jv_service *s = st->services; s && s->id; s++)
+        if (!*(const uint32_t *)s->api) mk_die("service %s: its table does not begin with its size", s->id);
     for (const jv_opt *o = st->opts; o && o->name; o++) {
         for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
             if (!strcmp(o->name, taken[i])) mk_die("option %s is a key of the host", o->name);
@@ -134,7 +136,9 @@ int32_t mk_field(const jv_host *h, const char *name, int32_t type, uint32_t acce
 {
     mock *m = mock_of(h);
     if (m->state != 1) mk_die("field() outside open");
-    if (!(access & JV_IN) == !(access & JV_OUT)) mk_die("field(%s): access is one of JV_IN and JV_OUT", name);
+    uint32_t may = access & JV_IN ? JV_IN | JV_OPTIONAL : JV_OUT | JV_MEASURED;
+    if (!(access & (JV_IN | JV_OUT)) || access & ~may) mk_die("field(%s): access %u", name, access);
+    if (type == JV_ANY && access & JV_OUT) mk_die("field(%s): sets a field of any type", name);
     if (access & JV_OUT) return add_row(m, need_slot(m, name), type, access);
     int i = find_slot(m, name);
     const jv_column *col = i < 0 ? NULL : &m->slots[i].col;

@@ -129,13 +129,15 @@ static bool read_word(struct json *j, const char *word)
     return true;
 }
 
+static const jv_str yes = {"yes", 3}, no = {"no", 2}; /* what true and false stand for */
+
 /* A string, a number, true or false: as it would stand in the INI file. */
 static int32_t read_scalar(struct json *j, jv_str *s)
 {
     char c = next(j);
     if (c == '"') return read_string(j, s);
-    if (read_word(j, "true")) return *s = (jv_str){"yes", 3}, JV_OK;
-    if (read_word(j, "false")) return *s = (jv_str){"no", 2}, JV_OK;
+    if (read_word(j, "true")) return *s = yes, JV_OK;
+    if (read_word(j, "false")) return *s = no, JV_OK;
     if ((c == '-' || (c >= '0' && c <= '9')) && read_number(j, s)) return JV_OK;
     return bad(j, "no value that an option can have");
 }
@@ -167,10 +169,13 @@ static int32_t read_value(struct json *j, const jv_opt *o, void *into)
     jv_str keys[MAX_ITEMS], vals[MAX_ITEMS];
     size_t n;
     char c = next(j);
+    if (read_word(j, "null")) return JV_OK;
     int32_t type = c == '[' ? JV_OPT_LIST : c == '{' ? JV_OPT_MAP : 0;
     if (o && type != (o->type == JV_OPT_LIST || o->type == JV_OPT_MAP ? o->type : 0)) return bad(j, "not of its type");
     int32_t rc = type ? read_items(j, type == JV_OPT_MAP ? keys : NULL, vals, &n) : read_scalar(j, vals);
     if (rc < 0 || !o) return rc;
+    bool is_bool = !type && (vals[0].p == yes.p || vals[0].p == no.p);
+    if (is_bool && (o->type != JV_OPT_CHOICE || strcmp(o->range, "no|yes"))) return bad(j, "not of its type");
     if (!type) return mk_set_text(j->m, o, into, vals[0].p, j->err);
     if (type == JV_OPT_MAP && !n && !o->def) return bad(j, "one key at least");
     jv_map map = {0};

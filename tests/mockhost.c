@@ -115,6 +115,7 @@ int32_t mock_open(mock *m, jv_err *err)
     rc = m->st->open ? m->st->open(m->ctx, &m->h, err) : JV_OK;
     call_end(&c, rc);
     m->state = 2;
+    if (rc != JV_OK && rc != JV_BAD && rc != JV_FATAL) mk_die("open answered %d, which it may not", rc);
     return checked(rc, err);
 }
 
@@ -134,7 +135,9 @@ static int32_t bare_call(mock *m, int32_t (*f)(void *, jv_err *), jv_err *err)
 
 static int32_t simple_call(mock *m, int32_t (*f)(void *, jv_err *), jv_err *err)
 {
-    return checked(bare_call(m, f, err), err);
+    int32_t rc = bare_call(m, f, err);
+    if (rc != JV_OK && rc != JV_BAD && rc != JV_FATAL) mk_die("start or flush answered %d, which it may not", rc);
+    return checked(rc, err);
 }
 
 int32_t mock_start(mock *m, jv_err *err)
@@ -206,15 +209,17 @@ int32_t mock_process(mock *m, jv_buf *b, jv_err *err)
     if (ended) return jv_drop(err, "nothing more is wanted");
     struct value before[MAX_SLOTS] = {0};
     for (int i = 0; i < m->n_slots; i++) {
-        b->v[i].built = false;
+        b->v[i].built = b->v[i].here = false;
         mk_value_share(m, &before[i], &b->v[i]);
     }
     uint32_t forks = b->forks;
     struct call c;
     call_begin(m, &c);
     c.b = b;
+    b->came = before;
     int32_t rc = m->st->process(m->ctx, b, err);
     if (!b->partial) check_verdict(m, b, forks, rc, err);
+    b->came = NULL;
     put_back(m, b, before, rc == JV_BAD || rc == JV_RETRY);
     lock(m);
     m->ended |= rc == JV_END;
@@ -226,6 +231,7 @@ int32_t mock_process(mock *m, jv_buf *b, jv_err *err)
 void mock_stop(mock *m)
 {
     lock(m);
+    if (m->stopped) mk_die("the test stops the source twice");
     m->stopped = true;
     unlock(m);
     if (m->st->stop) m->st->stop(m->ctx);

@@ -1,5 +1,6 @@
 """The pipelines of configs/ with the real small model. Without it (no network when it was to be brought) the test is skipped."""
 
+import json
 import os
 import signal
 import sys
@@ -28,6 +29,22 @@ class RealModel(jv.Case):
     def test_it_knows_something(self):
         result = self.jevons("run", "--quiet", config("ask"), "question.text=The capital of France is", "answer.template=none", "answer.max_tokens=8", "model.path=" + jv.MODEL)
         self.assertIn("Paris", result.text)
+
+    def test_a_record_brings_its_own_options(self):
+        rows = [{"prompt": "The capital of France is"}, {"prompt": "The capital of France is", "params": {"max_tokens": 2}},
+                {"prompt": "The capital of France is", "params": {"max_token": 2}}, {"prompt": "x", "params": {"path": "/etc/passwd"}}]
+        self.write("rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        ini = self.ini("[rows]\nplugin = jsonl\npath = rows.jsonl\ncolumns.prompt = utf8\ncolumns.params = json?\n[backend]\nplugin = plain\n"
+                       "[model]\nplugin = llm/model\nbackend = backend\npath = " + jv.MODEL + "\n[answer]\nplugin = llm/generate\nmodel = model\n"
+                       "template = none\nmax_tokens = 6\n[out]\nplugin = jsonl\npath = out.jsonl\nfields = id, answer, tokens_out\n")
+        result = self.jevons("run", ini)
+        self.assertEqual(result.status, 3, result.err)
+        long, short = [json.loads(line) for line in self.read("out.jsonl").splitlines()]
+        self.assertEqual((long["tokens_out"], short["tokens_out"]), (6, 2))
+        self.assertTrue(long["answer"].startswith(short["answer"]))
+        why = [json.loads(line)["error"] for line in self.read("t.rejected.jsonl").splitlines()]
+        self.assertRegex(why[0], "`max_token`.*did you mean `max_tokens`")
+        self.assertIn("`path`", why[1])
 
 
 if __name__ == "__main__":

@@ -105,7 +105,6 @@ static void test_filter(void **state)
         {"merge", "children() of what does not come to a merge"},
         {"lease", "lease() outside open and start"},
         {"counter", "counter 0: there are 0"},
-        {"writable", "writable() of row 1, a field that no row of JV_IN reads"},
     };
     must_pass(run_filter);
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) must_end(run_filter, rules[i][0], rules[i][1]);

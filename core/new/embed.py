@@ -11,5 +11,5 @@ with open(out, "w", encoding="ascii") as f:
             f.write(f"static const unsigned char file_{i}[] = {{{','.join(map(str, source.read() + bytes(1)))}}};\n")
     f.write("\nconst struct jvc_template jvc_templates[] = {\n")
     for i, path in enumerate(paths):
-        f.write(f'    {{"{os.path.basename(path)}", file_{i}, sizeof file_{i} - 1}},\n')
-    f.write("    {0, file_0, 0},\n};\n")
+        f.write(f'    {{"{os.path.basename(path)}", file_{i}}},\n')
+    f.write("    {0, 0},\n};\n")

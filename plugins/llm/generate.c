@@ -12,6 +12,7 @@
  *     top_p = 1
  *     seed = auto                 auto: made from the record's id, so that a record gets the same draws at every run
  *
+ * system, max_tokens, temperature, top_p and seed may come with the record, in its field `params`: {"temperature": 0.7}.
  * Prompt and max_tokens must fit the model's context together, else the record is rejected. Nothing in a prompt or
  * system message is read as a control token. The answer streams as partials where the next stage takes them.
  */
@@ -45,24 +46,32 @@ const jv_opt generate_options[] = {
     JV_OPT(struct generate, model, NULL, LLM_SERVICE, "the model's section"),
     JV_OPT(struct generate, template, "chat", "chat|none",
         "chat: the file's chat template; none: the prompt is the text to go on with"),
-    JV_OPT(struct generate, system, "", "", "a system message; only with template = chat"),
-    JV_OPT(struct generate, max_tokens, "256", "1..1048576", "most tokens to make"),
-    JV_OPT(struct generate, temperature, "0", "0..100", "how far draws stray from the likeliest token; 0: not at all"),
-    JV_OPT(struct generate, top_p, "1", "0..1",
+    JV_OPTF(struct generate, system, JV_PER_RECORD, "", "", "a system message; only with template = chat"),
+    JV_OPTF(struct generate, max_tokens, JV_PER_RECORD, "256", "1..1048576", "most tokens to make"),
+    JV_OPTF(struct generate, temperature, JV_PER_RECORD, "0", "0..100",
+        "how far draws stray from the likeliest token; 0: not at all"),
+    JV_OPTF(struct generate, top_p, JV_PER_RECORD, "1", "0..1",
         "draw among the likeliest tokens that hold this much probability together; above 0"),
-    JV_OPT(struct generate, seed, "auto", "auto|0..", "of the draws; auto: made from the record's id"),
+    JV_OPTF(struct generate, seed, JV_PER_RECORD, "auto", "auto|0..", "of the draws; auto: made from the record's id"),
     {0},
 };
+
+/* What holds for the section's options and for those of each record. */
+static int32_t check_options(const struct generate *g, jv_err *err)
+{
+    if (!(g->top_p > 0)) return jv_fail(err, JV_BAD, "top_p = %g: it must be above 0", g->top_p);
+    if (g->template == LLM_TEMPLATE_NONE && *g->system)
+        return jv_fail(err, JV_BAD, "system needs template = chat: there is no place for it without");
+    return JV_OK;
+}
 
 int32_t generate_open(void *ctx, const jv_host *h, jv_err *err)
 {
     struct generate *g = ctx;
     const llm_api *model = g->model.api;
     g->h = h;
-    if (!(g->top_p > 0)) return jv_fail(err, JV_BAD, "top_p = %g: it must be above 0", g->top_p);
-    if (g->template == LLM_TEMPLATE_NONE && *g->system)
-        return jv_fail(err, JV_BAD, "system needs template = chat: there is no place for it without");
-    int32_t rc = g->template == LLM_TEMPLATE_CHAT ? model->check_template(g->model.self, err) : JV_OK;
+    int32_t rc = check_options(g, err);
+    if (rc == JV_OK && g->template == LLM_TEMPLATE_CHAT) rc = model->check_template(g->model.self, err);
     if (rc == JV_OK && g->max_tokens >= model->context(g->model.self))
         return jv_fail(err, JV_BAD,
             "max_tokens = %lld leaves no room for a prompt: the model's context holds %lld tokens",
@@ -125,22 +134,26 @@ int32_t generate_process(void *ctx, jv_buf *b, jv_err *err)
     const jv_host *h = g->h;
     const llm_api *model = g->model.api;
     double start = engine_clock();
+    struct generate o;
+    int32_t rc = h->params(h, b, &o, err);
+    if (rc == JV_OK) rc = check_options(&o, err);
+    if (rc != JV_OK) return rc;
     job j = {.h = h, .b = b};
     llm_request req = {
         .struct_size = sizeof req,
-        .template_mode = g->template,
+        .template_mode = o.template,
         .prompt = h->get(h, b, IN),
-        .system = {g->system, strlen(g->system)},
-        .max_tokens = g->max_tokens,
-        .temperature = g->temperature,
-        .top_p = g->top_p,
-        .seed = g->seed == JV_UNSET ? seed_of(h->id(h, b)) : (uint64_t)g->seed,
+        .system = {o.system, strlen(o.system)},
+        .max_tokens = o.max_tokens,
+        .temperature = o.temperature,
+        .top_p = o.top_p,
+        .seed = o.seed == JV_UNSET ? seed_of(h->id(h, b)) : (uint64_t)o.seed,
         .on_text = on_text,
         .stopped = stopped,
         .user = &j,
     };
     llm_answer answer = {.struct_size = sizeof answer};
-    int32_t rc = model->generate(g->model.self, &req, &answer, err);
+    rc = model->generate(g->model.self, &req, &answer, err);
     h->count(h, b, TOKENS_IN, answer.tokens_in);
     h->count(h, b, TOKENS_OUT, answer.tokens_out);
     if (rc == JV_OK && answer.finish == LLM_FINISH_LENGTH) h->count(h, b, CUT, 1);

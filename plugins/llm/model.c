@@ -24,9 +24,10 @@ const jv_opt model_options[] = {
     JV_OPT(struct model, context, "auto", "auto|16..1048576",
         "tokens of prompt and answer together; auto: what the model was made for, at most 4096"),
     JV_OPT(struct model, kv, "f16", "f16|f32", "how keys and values are kept"),
-    JV_OPT(struct model, memory, "auto", "auto|bytes 1M..",
+    JV_OPTF(struct model, memory, JV_NEUTRAL, "auto", "auto|bytes 1M..",
         "most memory for weights, cache and scratch together; auto: no limit"),
-    JV_OPT(struct model, prefill_chunk, "128", "1..4096", "tokens of a prompt that go through the model at once"),
+    JV_OPTF(struct model, prefill_chunk, JV_NEUTRAL, "128", "1..4096",
+        "tokens of a prompt that go through the model at once"),
     {0},
 };
 

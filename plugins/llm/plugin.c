@@ -21,7 +21,7 @@ static const jv_stage stages[] = {
     {
         .name = "generate",
         .brief = "answers a prompt with a model",
-        .flags = JV_PARALLEL,
+        .flags = JV_PARALLEL | JV_RESULT,
         .ctx_size = sizeof(struct generate),
         .threads = THREADS,
         .fields = generate_fields,
@@ -34,7 +34,7 @@ static const jv_stage stages[] = {
     {
         .name = "score",
         .brief = "how likely a model finds a text, token by token",
-        .flags = JV_PARALLEL | JV_SPLIT,
+        .flags = JV_PARALLEL | JV_SPLIT | JV_RESULT,
         .ctx_size = sizeof(struct score),
         .threads = THREADS,
         .fields = score_fields,

@@ -17,7 +17,8 @@
 #include <stdlib.h>
 
 static const jv_opt options[] = {
-    JV_OPT(struct plain, cores, "auto", "auto|1..256", "threads that compute; auto: all that the pipeline has left"),
+    JV_OPTF(struct plain, cores, JV_NEUTRAL, "auto", "auto|1..256",
+        "threads that compute; auto: all that the pipeline has left"),
     {0},
 };
 
@@ -267,7 +268,8 @@ static int32_t plain_open(void *ctx, const jv_host *h, jv_err *err)
     p->h = h;
     p->threads = (uint32_t)h->lease(h, p->cores == JV_UNSET ? 0 : (int32_t)p->cores);
     if (p->cores != JV_UNSET && p->threads < p->cores)
-        h->log(h, JV_LOG_WARN, "`cores` is %lld, but of `threads` in [pipeline] %u are left", (long long)p->cores, p->threads);
+        h->log(h, JV_LOG_WARN, "`cores` is %lld, but of `threads` in [pipeline] %u are left", (long long)p->cores,
+            p->threads);
     snprintf(p->line, sizeof p->line, "plain, %u thread%s, portable C", p->threads, p->threads == 1 ? "" : "s");
     return JV_OK;
 }

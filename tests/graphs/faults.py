@@ -25,7 +25,7 @@ FAULTS = {
         "uint32_t left = atomic_fetch_sub(&s->in_flight, 1) - 1;",
         "uint32_t left = atomic_load(&s->in_flight) - 1;"),
     "drops": ("flow.c",
-        "    atomic_fetch_add_explicit(&flow_of(s, b)->dropped, 1, memory_order_relaxed);\n",
+        "    jvc_count(&flow_of(s, b)->dropped, 1);\n",
         ""),
     "put back": ("flow.c",
         "        put_back(s, b);\n        pause_before_retry(s, b, attempt);\n",
@@ -97,7 +97,8 @@ def find(build, rows, source, name):
         core = os.path.join(folder, "core")
         shutil.copytree(os.path.join(source, "core"), core)
         driver = build_with(build, rows, file, seed_fault(core, name, file, old, new), folder)
-        run = subprocess.run([driver, "--failures", "1", "--keep", folder, os.path.join(build, "tests"), "0", str(SEEDS)],
+        run = subprocess.run([driver, "--failures", "1", "--patience", "5", "--keep", folder, os.path.join(build, "tests"), "0",
+            str(SEEDS)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace", text=True)
     if run.returncode != 1:
         raise Fault(f"`{name}`: not found by {SEEDS} graphs (status {run.returncode})")

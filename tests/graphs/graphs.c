@@ -1,14 +1,14 @@
 /*
  * graphs.c: runs random pipelines through the host, in processes of their own, and has each judged.
  *
- *   graphs [--jobs N] [--keep FOLDER] [--times N] [--failures N] PLUGINS FROM TO
+ *   graphs [--jobs N] [--keep FOLDER] [--times N] [--failures N] [--patience SECONDS] PLUGINS FROM TO
  *                                             the seeds FROM to TO - 1, each so many times; PLUGINS: of jv_ground.so
  *   graphs --shrink [--times N] PLUGINS SEED  a smaller graph that fails like that of SEED
  *   graphs --print SEED                       the INI of one seed
  *
  * A seed that fails is named, with what is wrong; its INI is left in FOLDER, by default the working directory. A run
- * that has not ended after 20 seconds is one that hangs. A job ends after so many failures (20). At its end it looks for
- * memory and file descriptors that were not given back.
+ * that has not ended after so many seconds (20) is one that hangs. A job ends after so many failures (20). At its end it
+ * looks for memory and file descriptors that were not given back.
  */
 #include "graph.h"
 #include "pipeline.h"
@@ -25,8 +25,7 @@
 #include <unistd.h>
 
 #define MOST_JOBS 64
-#define HANGS_AFTER 20 /* seconds */
-#define SETTLED 64     /* graphs after which a job holds what it will ever hold */
+#define SETTLED 64 /* graphs after which a job holds what it will ever hold */
 #define MOST_GROWTH (256 << 10)
 
 /* What a job and its parent share. */
@@ -40,10 +39,10 @@ struct job {
 struct options {
     const char *plugins, *keep;
     uint64_t from, to;
-    int jobs, times, failures;
+    int jobs, times, failures, patience; /* patience: seconds */
 };
 
-static struct options options = {.keep = ".", .jobs = 1, .times = 1, .failures = 20};
+static struct options options = {.keep = ".", .jobs = 1, .times = 1, .failures = 20, .patience = 20};
 static int to_user; /* stderr, while the host writes its own into a file */
 
 static void die(const char *what)
@@ -192,7 +191,7 @@ static bool run_once(const struct job *job, const struct graph *g)
     size_t n;
     FILE *why = open_memstream(&text, &n);
     if (!why) die("memory");
-    alarm(HANGS_AFTER);
+    alarm((unsigned)options.patience);
     bool good = run_graph(g, job->dir, why);
     alarm(0);
     fclose(why);
@@ -235,7 +234,7 @@ static void bury_job(struct job *job, int status)
     }
     make(&g, job->seed);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        snprintf(why, sizeof why, "it hangs: no end after %d seconds\n", HANGS_AFTER);
+        snprintf(why, sizeof why, "it hangs: no end after %d seconds\n", options.patience);
     else
         snprintf(why, sizeof why, "its process ends with %s %d\n", WIFSIGNALED(status) ? "signal" : "status",
             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
@@ -328,7 +327,7 @@ static void show_failure(const struct graph *g)
     pid_t pid = fork();
     if (pid < 0) die("fork");
     if (!pid) {
-        alarm(HANGS_AFTER);
+        alarm((unsigned)options.patience);
         bool good = true;
         for (int i = 0; i < options.times && good; i++) good = run_graph(g, shrink_dir, stderr);
         exit(0);
@@ -367,12 +366,13 @@ static int *number_option(const char *name)
 {
     if (!strcmp(name, "--jobs")) return &options.jobs;
     if (!strcmp(name, "--times")) return &options.times;
+    if (!strcmp(name, "--patience")) return &options.patience;
     return strcmp(name, "--failures") ? NULL : &options.failures;
 }
 
 static int usage(void)
 {
-    fputs("usage: graphs [--jobs N] [--keep FOLDER] [--times N] [--failures N] PLUGINS FROM TO\n"
+    fputs("usage: graphs [--jobs N] [--keep FOLDER] [--times N] [--failures N] [--patience SECONDS] PLUGINS FROM TO\n"
           "       graphs --shrink [--times N] PLUGINS SEED\n"
           "       graphs --print SEED\n",
         stderr);
@@ -397,7 +397,8 @@ int main(int argc, char **argv)
             return usage();
         }
     }
-    bool ranges = options.jobs > 0 && options.jobs <= MOST_JOBS && options.times > 0 && options.failures > 0;
+    bool ranges = options.jobs > 0 && options.jobs <= MOST_JOBS && options.times > 0 && options.failures > 0 &&
+                  options.patience > 0;
     if (!ranges || argc != (to_print ? 1 : to_shrink ? 2 : 3)) return usage();
     if (to_print) return print_one(strtoull(argv[0], NULL, 10));
     jvc_quiet = true;

@@ -7,7 +7,7 @@
 
 #define RULES                                                                                                          \
     "none|row|utf8|unwritten|behind|input|number|item|view|port|done|verdict|mute|lines|dot|reason|cancelled|fork|"    \
-    "merge|lease|counter|writable"
+    "merge|lease|counter"
 
 enum {
     NONE,
@@ -30,8 +30,7 @@ enum {
     FORK,
     MERGE,
     LEASE,
-    COUNTER,
-    WRITABLE
+    COUNTER
 };
 enum { IN, OUT, NUMBERS };
 
@@ -58,7 +57,6 @@ static int32_t break_field(const struct unruly *u, jv_buf *b, jv_err *err)
     case ITEM: h->put(h, b, NUMBERS, 5, err); break;
     case UNWRITTEN: h->put(h, b, OUT, 1, err); break;
     case VIEW: h->view(h, b, NUMBERS, b, IN, 0, 4, err); break;
-    case WRITABLE: h->writable(h, b, OUT, err); break;
     case UTF8:
         p = h->put(h, b, OUT, 1, err);
         if (p) *p = '\xff';

@@ -11,7 +11,7 @@
 /* A question, kept by the caller until `ask` returns. The functions are called by a thread of the model's, one at a time and
  * none after `ask` has returned; they do not block. */
 typedef struct oracle_question {
-    size_t struct_size;
+    uint32_t struct_size;
     const char *text; /* UTF-8 */
     size_t n;
     int64_t words;    /* the most to answer with */
@@ -23,7 +23,7 @@ typedef struct oracle_question {
 } oracle_question;
 
 typedef struct oracle_api {
-    size_t struct_size;
+    uint32_t struct_size;
     /* Any thread, from start to close. Blocks until the question is answered: JV_OK, JV_CANCELLED, or what piece said. */
     int32_t (*ask)(void *self, const oracle_question *q, jv_err *err);
 } oracle_api;

@@ -37,7 +37,7 @@
 
 /* What the sink calls. False: the client is gone. A snapshot may be left out. */
 struct post_api {
-    size_t struct_size;
+    uint32_t struct_size;
     bool (*send)(void *self, void *request, jv_str id, bool partial, jv_str text);
 };
 
