@@ -38,6 +38,7 @@ struct jvc_entry {
 struct jvc_section {
     const char *name;
     struct jvc_where where;
+    bool after_lost; /* a section that was found wrong stands right above: what that would be is not known */
     struct jvc_entry *entries;
     size_t n;
 };

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define LONGEST_PAUSE_MS 10000 /* between two tries */
-#define SNAPSHOTS_MOST 256     /* buffers in an inbox, beyond which a snapshot is not worth adding */
 
 _Thread_local struct jvc_call *jvc_current_call;
 
@@ -95,7 +94,7 @@ static void copy_value(jv_buf *b, const struct jvc_move *m)
 }
 
 /* Fields that lie elsewhere by this way than where the stage reads them. */
-static void move_fields(const struct jvc_input *in, jv_buf *b)
+void jvc_move_fields(const struct jvc_input *in, jv_buf *b)
 {
     for (uint32_t i = 0; i < in->n_moves; i++) copy_value(b, &in->moves[i]);
 }
@@ -111,7 +110,7 @@ static void carry_fields(const struct jvc_stage *s, jv_buf *b)
 static void hand(const struct jvc_port *port, uint32_t i, jv_buf *b)
 {
     struct jvc_stage *r = port->to[i];
-    if (r->n_inputs > 1) move_fields(&r->inputs[port->input[i]], b);
+    if (r->n_inputs > 1) jvc_move_fields(&r->inputs[port->input[i]], b);
     if (!r->gate)
         jvc_enqueue(r, b);
     else if (r->def->flags & JV_MERGE)
@@ -165,55 +164,6 @@ void jvc_give(struct jvc_stage *s, uint32_t port, jv_buf *b)
         jvc_count(&flow_of(s, b)->out, 1);
     if (s->n_carries) carry_fields(s, b);
     send(s, &s->ports[port], b);
-}
-
-/* ---- snapshots: past the queues, for they must be quick or not at all ---- */
-
-static void show(struct jvc_stage *r, jv_buf *b)
-{
-    struct jvc_call c;
-    int32_t verdict = -1;
-    if (!jvc_node_cancelled(b->node) && jvc_gate_is_next(r, b->node)) {
-        jvc_call_enter(&c, r);
-        int64_t t0 = jvc_now();
-        verdict = r->def->process(r->ctx, b, &c.err);
-        int64_t took = jvc_now() - t0;
-        jvc_call_leave(&c);
-        jvc_count(&r->busy_ns, took);
-        if (jvc_current_call) jvc_current_call->nested_ns += took;
-    }
-    if (verdict >= 0 && (uint32_t)verdict < r->n_ports)
-        jvc_stream(r, (uint32_t)verdict, b);
-    else
-        jvc_buf_release(r->pl, b);
-}
-
-static void show_to(struct jvc_stage *s, const struct jvc_port *port, uint32_t i, jv_buf *b)
-{
-    struct jvc_stage *r = port->to[i];
-    if (r->n_inputs > 1) move_fields(&r->inputs[port->input[i]], b);
-    if (!(r->def->flags & JV_PARTIALS) || (r->def->flags & (JV_SPLIT | JV_MERGE)))
-        jvc_buf_release(r->pl, b);
-    else if (r->strand == s->strand)
-        show(r, b);
-    else if (atomic_load(&r->strand->waiting) < SNAPSHOTS_MOST && jvc_gate_is_next(r, b->node))
-        jvc_post(r, b);
-    else
-        jvc_buf_release(r->pl, b);
-}
-
-void jvc_stream(struct jvc_stage *s, uint32_t port, jv_buf *b)
-{
-    const struct jvc_port *p = &s->ports[port];
-    for (uint32_t i = 0; i + 1 < p->n; i++) {
-        jv_buf *copy = jvc_buf_copy(s->pl, b);
-        if (copy) copy->partial = true;
-        if (copy) show_to(s, p, i, copy);
-    }
-    if (p->n)
-        show_to(s, p, p->n - 1, b);
-    else
-        jvc_buf_release(s->pl, b);
 }
 
 /* ---- ends ---- */
@@ -444,7 +394,7 @@ static int32_t prepare(struct jvc_stage *s, jv_buf *b, struct jvc_call *c)
 void jvc_process(struct jvc_stage *s, jv_buf *b, struct jvc_call *c)
 {
     if (b->partial) {
-        show(s, b);
+        jvc_show(s, b);
         return;
     }
     c->b = b;

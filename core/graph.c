@@ -135,6 +135,8 @@ static void no_stage(struct jvc_pipeline *pl, struct jvc_where where, const char
     if (jvc_conf_section(&pl->conf, name)) return; /* the section is there, its plugin was told missing */
     for (uint32_t i = 0; i < pl->n; i++)
         if (pl->stages[i]->kind != JVC_RESOURCE) jvc_nearest_try(&near, pl->stages[i]->sec->name);
+    for (uint32_t i = 0; i < pl->n; i++)
+        if (!near.best || pl->stages[i] == stage_named(pl, near.best)) may_be_read(pl->stages[i]);
     jvc_problem(&pl->conf, where, "`from`: no stage [%s]%s", name, jvc_nearest_hint(&near));
 }
 
@@ -149,6 +151,12 @@ static void no_port(const struct jvc_stage *up, struct jvc_where where, const ch
     }
     jvc_problem(&up->pl->conf, where, "`from`: [%s] has no port `%s`%s it has %s", up->sec->name, port,
         near.best ? jvc_nearest_hint(&near) : ";", list);
+}
+
+/* Something that is not known may read s: that nobody reads its ports is not told. */
+static void may_be_read(struct jvc_stage *s)
+{
+    for (uint32_t i = 0; s && i < s->n_ports; i++) s->ports[i].optional = true;
 }
 
 /* One of the names of `from`: STAGE or STAGE.PORT. */

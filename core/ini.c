@@ -83,6 +83,7 @@ static bool key_ok(const char *s)
 static void begin_section(struct reading *r, char *line)
 {
     char *end = strchr(line, ']');
+    bool after_lost = r->lost;
     r->section = NULL;
     r->lost = true;
     if (!end) {
@@ -106,6 +107,7 @@ static void begin_section(struct reading *r, char *line)
         return;
     }
     r->section = jvc_conf_add_section(r->conf, name, here(r));
+    r->section->after_lost = after_lost;
     r->lost = false;
     r->last = NULL;
     r->indented = AS_A_KEY;
@@ -131,11 +133,26 @@ static void look_at_more(struct reading *r, char *line)
         r->says = line;
 }
 
+/* The key is there, its value is not known: that it is missing is not told besides. */
+static void keep_key(struct reading *r, const char *key)
+{
+    if (!r->section || !key_ok(key) || jvc_section_entry(r->section, key)) return;
+    jvc_conf_add(r->conf, r->section,
+        (struct jvc_entry){
+            .name = jvc_conf_own(r->conf, jvc_strdup(key)),
+            .where = here(r),
+            .used = true,
+            .state = JVC_FAILED,
+        });
+}
+
 static void look_at_key(struct reading *r, char *line)
 {
     char *eq = strchr(line, '='), *colon = strchr(line, ':');
     if (colon && (!eq || colon < eq)) {
         wrong_line(r, "`:` before the first `=`: write `key = value`");
+        *colon = 0;
+        keep_key(r, trim(line));
     } else if (!eq) {
         wrong_line(r, "neither [section] nor key = value nor comment");
     } else {

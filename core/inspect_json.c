@@ -116,7 +116,7 @@ static void print_flags(const jv_stage *s)
         uint32_t flag;
         const char *name;
     } flags[] = {{JV_PARALLEL, "parallel"}, {JV_ORDERED, "ordered"}, {JV_PARTIALS, "partials"}, {JV_SPLIT, "split"},
-        {JV_ENDLESS, "endless"}, {JV_MERGE, "merge"}, {JV_RESULT, "result"}};
+        {JV_ENDLESS, "endless"}, {JV_MERGE, "merge"}, {JV_RESULT, "result"}, {JV_TERMINAL, "terminal"}};
     const char *comma = "";
     fputs(", \"flags\": [", stdout);
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {

@@ -381,13 +381,14 @@ struct jv_host {
 
 /* ---- a stage ---- */
 
-#define JV_PARALLEL 1u /* process may run in several threads at once, for different buffers */
-#define JV_ORDERED 2u  /* wants records in source order, children in their parent's place */
-#define JV_PARTIALS 4u /* wants snapshots too: one goes on to the port its verdict names, or vanishes */
-#define JV_SPLIT 8u    /* forks children; without it fork fails and DONE is no verdict */
-#define JV_ENDLESS 16u /* a source without an end of its own: stopping it is a success */
-#define JV_MERGE 32u   /* the other end of the nearest JV_SPLIT above, see below */
-#define JV_RESULT 64u  /* what it makes is dear and worth keeping */
+#define JV_PARALLEL 1u   /* process may run in several threads at once, for different buffers */
+#define JV_ORDERED 2u    /* wants records in source order, children in their parent's place */
+#define JV_PARTIALS 4u   /* wants snapshots too: one goes on to the port its verdict names, or vanishes */
+#define JV_SPLIT 8u      /* forks children; without it fork fails and DONE is no verdict */
+#define JV_ENDLESS 16u   /* a source without an end of its own: stopping it is a success */
+#define JV_MERGE 32u     /* the other end of the nearest JV_SPLIT above, see below */
+#define JV_RESULT 64u    /* what it makes is dear and worth keeping */
+#define JV_TERMINAL 128u /* it is on standard input or output; where that is a terminal, nobody else writes there */
 
 /* A merge gets the record that was split, once, when none of its children is still coming. Its JV_IN rows are fields of
  * the children, read by `child`; of the record itself such a row reads what it had when it came to the split. What the

@@ -194,6 +194,7 @@ struct jvc_stage {
     void *ctx;
     uint32_t at;                     /* in the pipeline's stages */
     bool faulty;                     /* something in its section is wrong: it is not opened */
+    bool cut_off;                    /* something it reads, or what that reads, is not known: it is not opened */
     bool open, opened_well, started; /* open was called, and said yes */
 
     struct jvc_input *inputs;
@@ -290,7 +291,7 @@ struct jvc_pipeline {
 
     int cancel_fd;           /* readable once it is cancelled: what a `wait` that is not a source's watches */
     struct jvc_watch *watch; /* that listens for signals */
-    atomic_bool stopping, cancelled, failed, over;
+    atomic_bool stopping, cancelling, cancelled, failed, over;
     atomic_bool cut_short; /* records were left out because of a signal */
     atomic_llong roots_done, roots_cancelled;
     atomic_llong bytes; /* of blocks that live */
@@ -416,8 +417,6 @@ void jvc_process(struct jvc_stage *s, jv_buf *b, struct jvc_call *c);
 void jvc_give(struct jvc_stage *s, uint32_t port, jv_buf *b);
 /* A child, to one of the ports of the stage that splits; takes b. */
 void jvc_give_child(struct jvc_stage *s, uint32_t port, jv_buf *b);
-/* A snapshot, to those behind port 0 that want it, right now; takes b. */
-void jvc_stream(struct jvc_stage *s, uint32_t port, jv_buf *b);
 /* To the stage, past its gate; takes b. */
 void jvc_enqueue(struct jvc_stage *r, jv_buf *b);
 /* Takes b as rejected. */
@@ -428,6 +427,16 @@ void jvc_drop(struct jvc_stage *s, jv_buf *b, const char *reason);
 void jvc_drop_cancelled(struct jvc_stage *s, jv_buf *b, const struct jvc_places *places);
 /* Calls a stage's flush. */
 void jvc_flush(struct jvc_stage *s);
+
+/* Fields that lie in other slots by this way than where the stage reads them. */
+void jvc_move_fields(const struct jvc_input *in, jv_buf *b);
+
+/* ---- stream.c ---- */
+
+/* A snapshot, to those behind the port that want it, right now; takes b. */
+void jvc_stream(struct jvc_stage *s, uint32_t port, jv_buf *b);
+/* A snapshot that has come to r; takes b. */
+void jvc_show(struct jvc_stage *r, jv_buf *b);
 
 /* ---- place.c: coming, here, never ---- */
 

@@ -143,13 +143,13 @@ static void *redraw(void *arg)
 }
 
 /* Whether a person types what is read, or sees what is written, on a terminal: a line that comes and goes would be in
- * their way. Plugins are the ones to know that; these two are made for it. */
+ * their way. */
 static bool in_the_way(const struct jvc_pipeline *pl)
 {
     for (uint32_t i = 0; i < pl->n; i++) {
-        const char *name = pl->stages[i]->desc->name;
-        if (!strcmp(name, "stdout") && isatty(STDOUT_FILENO)) return true;
-        if (!strcmp(name, "stdin") && isatty(STDIN_FILENO)) return true;
+        const struct jvc_stage *s = pl->stages[i];
+        if (!(s->def->flags & JV_TERMINAL)) continue;
+        if (isatty(s->kind == JVC_SOURCE ? STDIN_FILENO : STDOUT_FILENO)) return true;
     }
     return false;
 }

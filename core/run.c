@@ -42,8 +42,8 @@ void jvc_pipeline_stop(struct jvc_pipeline *pl)
 
 void jvc_pipeline_cancel(struct jvc_pipeline *pl)
 {
-    if (atomic_exchange(&pl->cancelled, true)) return;
-    jvc_pipeline_stop(pl);
+    if (atomic_exchange(&pl->cancelling, true)) return;
+    jvc_pipeline_stop(pl); /* from here on no root is begun */
     for (uint32_t i = 0; i < pl->n; i++) {
         struct jvc_stage *s = pl->stages[i];
         if (s->kind != JVC_SOURCE) continue;
@@ -52,6 +52,7 @@ void jvc_pipeline_cancel(struct jvc_pipeline *pl)
             if (s->slots[k].node) atomic_store(&s->slots[k].node->cancelled, 1);
         pthread_mutex_unlock(&s->lock);
     }
+    atomic_store(&pl->cancelled, true); /* after the roots: who sees this finds its record cancelled */
     eventfd_write(pl->cancel_fd, 1);
     for (uint32_t i = 0; i < pl->n_strands; i++) jvc_strand_wake(&pl->strands[i]);
 }

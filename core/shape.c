@@ -73,6 +73,7 @@ static void branches_meet(struct jvc_stage *tee, const set *behind, struct jvc_s
 {
     struct jvc_pipeline *pl = tee->pl;
     uint32_t i = 0;
+    if (a->at <= tee->at || b->at <= tee->at) return; /* a way back, told as such */
     while (i < pl->n && !(set_has(behind[a->at], i) && set_has(behind[b->at], i))) i++;
     if (i == pl->n) return;
     struct jvc_stage *at = pl->stages[i];
@@ -121,6 +122,7 @@ static void check_brackets(struct jvc_pipeline *pl)
 {
     for (uint32_t i = 0; i < pl->n; i++) {
         struct jvc_stage *s = pl->stages[i];
+        if (s->cut_off) continue;
         for (uint32_t k = 0; k < s->n_inputs; k++) {
             struct jvc_stage *open = open_behind(&s->inputs[k]);
             if (!k) s->within = open;

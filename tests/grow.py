@@ -1,4 +1,4 @@
-"""grow.py IN OUT: jevons.h as a later minor version might have it, every row longer by a member at its end."""
+"""grow.py IN OUT: jevons.h as a later minor version might have it, every struct that may grow longer by a member at its end."""
 
 import re
 import sys
@@ -7,8 +7,8 @@ with open(sys.argv[1]) as f:
     text = f.read()
 text, n = re.subn(r"(#define JV_ABI_MINOR )(\d+)", lambda m: m[1] + str(int(m[2]) + 1), text)
 assert n == 1
-for name in ("plugin", "stage", "field", "port", "opt", "counter", "service"):
-    text, n = re.subn(rf"^}} jv_{name};", f"    const void *later;\n}} jv_{name};", text, flags=re.M)
+for name in ("plugin", "stage", "field", "port", "opt", "counter", "service", "origin", "column", "host"):
+    text, n = re.subn(rf"(?ms)^((?:typedef )?struct jv_{name} \{{.*?^)\}}", r"\1    const void *later;\n}", text)
     assert n == 1, name
 with open(sys.argv[2], "w") as f:
     f.write(text)

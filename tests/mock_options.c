@@ -136,7 +136,7 @@ int32_t mk_field(const jv_host *h, const char *name, int32_t type, uint32_t acce
 {
     mock *m = mock_of(h);
     if (m->state != 1) mk_die("field() outside open");
-    uint32_t may = access & JV_IN ? JV_IN | JV_OPTIONAL : JV_OUT | JV_MEASURED;
+    uint32_t may = (access & JV_IN ? JV_IN | JV_OPTIONAL : JV_OUT) | JV_MEASURED; /* a column's flags go with JV_IN */
     if (!(access & (JV_IN | JV_OUT)) || access & ~may) mk_die("field(%s): access %u", name, access);
     if (type == JV_ANY && access & JV_OUT) mk_die("field(%s): sets a field of any type", name);
     if (access & JV_OUT) return add_row(m, need_slot(m, name), type, access);

@@ -101,6 +101,56 @@ static void test_sentences(void **state)
     check_cuts(cuts, sizeof cuts / sizeof *cuts, "sentences");
 }
 
+/* A size one below the whole text: so the first end of a sentence is where it is cut, else the last word stands alone. */
+static void test_abbreviations(void **state)
+{
+    static const struct cut cuts[] = {
+        {25, 0, "She met Mrs. Gray. It was.", "She met Mrs. Gray.|It was."},
+        {23, 0, "Go to St. Louis. Then go.", "Go to St. Louis.|Then go."},
+        {20, 0, "Cats vs. Dogs. It is.", "Cats vs. Dogs.|It is."},
+        {20, 0, "See Fig. 3. It shows.", "See Fig. 3.|It shows."},
+        {20, 0, "On Jan. 5 it. Rained.", "On Jan. 5 it.|Rained."},
+        {20, 0, "Read pp. 3. Then this", "Read pp. 3.|Then this"},
+        {22, 0, "In approx. Two. Hours on", "In approx. Two.|Hours on"},
+        {21, 0, "Acme Inc. makes. All it", "Acme Inc. makes.|All it"},
+        {20, 0, "Acme Inc. Then we go.", "Acme Inc.|Then we go."},
+        {24, 0, "The U.K. House is. Or so.", "The U.K. House is.|Or so."},
+        {23, 0, "Sie kam z.B. Montag. Er.", "Sie kam z.B. Montag.|Er."},
+        {24, 0, "Sie kam z. B. Montag. Er.", "Sie kam z. B. Montag.|Er."},
+        {20, 0, "Das ist d. h. so. Er.", "Das ist d. h. so.|Er."},
+        {20, 0, "Nr. 5 lebt. Er geht ja", "Nr. 5 lebt.|Er geht ja"},
+        {22, 0, "Mit Hr. Muster. Er ist so", "Mit Hr. Muster.|Er ist so"},
+        {17, 0, "It is b. Then we go", "It is b.|Then we go"},
+        {17, 0, "Let y be x. Then we", "Let y be x.|Then we"},
+    };
+    check_cuts(cuts, sizeof cuts / sizeof *cuts, "sentences");
+}
+
+/* Sentences of many scripts: each of `A` characters and its end, twice. */
+static void test_scripts(void **state)
+{
+    static const struct cut cuts[] = {
+        {5, 0, "你好吗？我很好。", "你好吗？|我很好。"},
+        {5, 0, "你好！？我很好。", "你好！？|我很好。"},
+        {5, 0, "你好｡我很好｡", "你好｡|我很好｡"},
+        {5, 0, "一二．三四．", "一二．|三四．"},
+        {6, 0, "『好。』『好。』", "『好。』|『好。』"},
+        {6, 0, "（好。）（好。）", "（好。）|（好。）"},
+        {9, 0, "안녕. 잘 가요. 네.", "안녕.|잘 가요. 네."},
+        {10, 0, "هل هو؟ نعم هو.", "هل هو؟|نعم هو."},
+        {9, 0, "وہ ہے۔ ہم ہیں۔", "وہ ہے۔|ہم ہیں۔"},
+        {8, 0, "Այո։ Ոչ նա։", "Այո։|Ոչ նա։"},
+        {8, 0, "ሰላም። ነው እሱ።", "ሰላም።|ነው እሱ።"},
+        {10, 0, "ខ្ញុំ។ គាត់ទៅ។", "ខ្ញុំ។|គាត់ទៅ។"},
+        {9, 0, "က ခ။ ဂ ဃ င။", "က ခ။|ဂ ဃ င။"},
+        {12, 0, "Да. Нет, он. Да.", "Да.|Нет, он. Да."},
+        {9, 0, "漢字。abc. Def.", "漢字。abc.|Def."},
+        {11, 0, "e\xcc\x81t\xc3\xa9. E\xcc\x81" "cho.", "e\xcc\x81t\xc3\xa9.|E\xcc\x81" "cho."},
+        {9, 0, "a.\xcc\x81 B c. D", "a.\xcc\x81 B c.|D"},
+    };
+    check_cuts(cuts, sizeof cuts / sizeof *cuts, "sentences");
+}
+
 #define E_ACUTE "e\xcc\x81" /* two characters, one cluster */
 #define FAMILY                                                                                                         \
     "\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7" /* five characters, one cluster */
@@ -148,6 +198,26 @@ static void test_characters(void **state)
         {3, 1, E_ACUTE E_ACUTE, E_ACUTE "|" E_ACUTE},
     };
     check_cuts(cuts, sizeof cuts / sizeof *cuts, "characters");
+}
+
+/* Characters of 1 to 4 bytes in every order, cut at every size: each piece but the last has `size` of them, whole. */
+static void test_bytes(void **state)
+{
+    static const char *const characters[] = {"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+    for (int order = 0; order < 256; order++) {
+        char text[4 * 4 + 1] = "", pieces[2 * sizeof text];
+        for (int size = 1; size <= 5; size++) {
+            text[0] = pieces[0] = 0;
+            for (int i = 0; i < 4; i++) {
+                const char *c = characters[order >> 2 * i & 3];
+                if (i > 0 && i % size == 0) strcat(pieces, "|");
+                strcat(text, c);
+                strcat(pieces, c);
+            }
+            assert_true(check_cut(&(struct cut){size, 0, text, pieces}, "characters"));
+            assert_true(check_cut(&(struct cut){size, 0, text, pieces}, "sentences"));
+        }
+    }
 }
 
 static void test_overlap(void **state)
@@ -336,8 +406,11 @@ int main(int argc, char **argv)
     so = argv[1];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sentences),
+        cmocka_unit_test(test_abbreviations),
+        cmocka_unit_test(test_scripts),
         cmocka_unit_test(test_long_sentences),
         cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_options),

@@ -170,6 +170,41 @@ static void test_html(void **state)
     check_all("html = yes\nentities = no", kept, 1);
 }
 
+/* Tags within tags, tags that never end, ends that nothing began. */
+static void test_broken_tags(void **state)
+{
+    static const struct clean_case cases[] = {
+        {"<<b>a</b>>", "<a>", "html=2"},
+        {"<b<i>a</i></b>", "a", "html=3"},
+        {"<p <p>a", "a", "html=1"},
+        {"< b>a</b>", "< b>a", "html=1"},
+        {"<b >a</b\n>", "a", "html=2"},
+        {"<b/>a<br/ >b<p/>c", "a\nb\n\nc", "html=3"},
+        {"<a href='x'y>z</a>", "z", "html=2"},
+        {"<a =\">x\" b>y", "x\" b>y", "html=1"},
+        {"<a b=\"c\"d='e'>f", "f", "html=1"},
+        {"<a\nb\n=\n'>'\n>c", "c", "html=1"},
+        {"<div><p>a</div>b</p>c", "a\n\nb\n\nc", "html=4"},
+        {"</p>a</div></b>b", "a\nb", "html=3"},
+        {"<ul><li>a<ul><li>b</ul><li>c</ul>", "- a\n- b\n- c", "html=7"},
+        {"<table><tr><td>a<table><tr><td>b</table><td>c</table>", "a\nb\tc", "html=8"},
+        {"<pre><b>a\n  b</pre></b>  c  d", "a\n  b\nc d", "html=4"},
+        {"<pre><pre>a\n b</pre>\n c</pre>d", "a\n b\n c\nd", "html=4"},
+        {"<script><!--</script>-->x", "-->x", "html=1"},
+        {"<script></scripts></script>x", "x", "html=1"},
+        {"<style><p></style><p>x", "x", "html=2"},
+        {"<svg><svg></svg>a</svg>b", "ab", "html=2"},
+        {"a<!--<!-- -->b-->c", "ab-->c", "html=1"},
+        {"a<!---->b<!-- x --->c", "abc", "html=2"},
+        {"a<b", "a<b", ""},
+        {"a<b>c<", "ac<", "html=1"},
+        {"a&lt;b>c", "a<b>c", "entities=1"},
+        {"\xf0\x9f\x98\x80<b>\xc3\xa9</b>\xe2\x82\xac", "\xf0\x9f\x98\x80\xc3\xa9\xe2\x82\xac", "html=2"},
+        {"<b \xf0\x9f\x98\x80=\xc3\xa9>x<\xc3\xa9>y", "x<\xc3\xa9>y", "html=1"},
+    };
+    check_all("html = yes\nspaces = no", cases, LENGTH(cases));
+}
+
 static void test_html_auto(void **state)
 {
     static const struct clean_case cases[] = {
@@ -428,6 +463,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_encoding),
         cmocka_unit_test(test_encoding_no),
         cmocka_unit_test(test_html),
+        cmocka_unit_test(test_broken_tags),
         cmocka_unit_test(test_html_auto),
         cmocka_unit_test(test_entities),
         cmocka_unit_test(test_control),

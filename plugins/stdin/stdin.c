@@ -223,6 +223,7 @@ static const jv_port stdin_ports[] = {{"out", "the lines", 0, 0}, {0}};
 static const jv_stage stages[] = {{
     .name = "stdin",
     .brief = "one record for each line of standard input, or one for all of it",
+    .flags = JV_TERMINAL,
     .ctx_size = sizeof(struct input),
     .ports = stdin_ports,
     .opts = stdin_opts,

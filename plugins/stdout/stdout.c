@@ -218,7 +218,7 @@ static int32_t stdout_flush(void *ctx, jv_err *err)
 static const jv_stage stages[] = {{
     .name = "stdout",
     .brief = "prints a field to standard output as it streams",
-    .flags = JV_ORDERED | JV_PARTIALS,
+    .flags = JV_ORDERED | JV_PARTIALS | JV_TERMINAL,
     .ctx_size = sizeof(struct printer),
     .fields = stdout_fields,
     .opts = stdout_opts,

@@ -55,6 +55,7 @@ IS(JV_SPLIT, 8);
 IS(JV_ENDLESS, 16);
 IS(JV_MERGE, 32);
 IS(JV_RESULT, 64);
+IS(JV_TERMINAL, 128);
 
 /* Each struct by itself, so that a change of one is not told as one of another that points to it. */
 #define SHOW(type)                                                                                                     \

@@ -184,10 +184,8 @@ static void *ring_run(void *arg)
         else
             i++;
     }
-    if (rc == JV_OK && c->then == THEN_FAIL) {
-        jv_fail(&err, JV_FATAL, "rung %lld times", (long long)c->times);
-        c->h->fail(c->h, &err);
-    }
+    if (rc == JV_OK && c->then == THEN_FAIL) rc = jv_fail(&err, JV_FATAL, "rung %lld times", (long long)c->times);
+    if (rc == JV_BAD || rc == JV_FATAL) c->h->fail(c->h, &err);
     return NULL;
 }
 

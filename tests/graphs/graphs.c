@@ -7,8 +7,8 @@
  *   graphs --print SEED                       the INI of one seed
  *
  * A seed that fails is named, with what is wrong; its INI is left in FOLDER, by default the working directory. A run
- * that has not ended after so many seconds (20) is one that hangs. A job ends after so many failures (20). At its end it
- * looks for memory and file descriptors that were not given back.
+ * that has not ended after so many seconds (20) is one that hangs. A job ends after so many failures (20). At its end
+ * it looks for memory and file descriptors that were not given back.
  */
 #include "graph.h"
 #include "pipeline.h"

@@ -56,7 +56,8 @@ static uint64_t sum_of(const struct record *r)
     char ballast[MOST_BALLAST];
     for (size_t i = 0; i < r->n; i++) ballast[i] = ground_ballast(r->root->hash, r->at + i);
     uint64_t mark = ground_hash(r->mark, sizeof r->mark, 0), text = ground_hash(r->text, r->text_n, 0);
-    return ground_sum(&(struct ground_load){r->digest, mark, ground_hash(ballast, r->n, 0), text, r->priority, r->error});
+    uint64_t bytes = ground_hash(ballast, r->n, 0);
+    return ground_sum(&(struct ground_load){r->digest, mark, bytes, text, r->priority, r->error});
 }
 
 /* To all that read the port. */
