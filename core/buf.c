@@ -33,6 +33,7 @@ static void table_init(const struct jvc_pipeline *pl, jv_buf *b, struct jvc_node
 {
     b->counts = (atomic_llong *)(void *)&b->v[pl->n_slots];
     b->node = node;
+    b->lane = (uint8_t)node->root->lane;
     b->growing = -1;
 }
 
@@ -51,13 +52,14 @@ struct jvc_node *jvc_node_new(struct jvc_stage *source, struct jvc_node *parent,
     at += places;
     if (!parent) n->tallies = (atomic_llong *)(void *)at;
     at += tallies;
-    if (bare) table_init(pl, n->bare = (jv_buf *)(void *)at, n);
+    if (bare) n->bare = (jv_buf *)(void *)at;
     n->id = at + bare;
     n->id_n = id_n;
     atomic_init(&n->refs, 1);
     n->source = source;
     n->parent = parent;
     n->root = parent ? parent->root : n;
+    if (bare) table_init(pl, n->bare, n);
     if (parent) atomic_fetch_add_explicit(&parent->refs, 1, memory_order_relaxed);
     return n;
 }

@@ -57,6 +57,8 @@ struct jvc_conf {
     size_t expanded;      /* bytes of all values, bounded */
     int includes;
     bool full; /* larger than any pipeline: the rest was not read */
+    bool ends_lost;  /* the last section was found wrong, see `after_lost` */
+    bool lost_reads; /* one that was found wrong has a `from` */
 };
 
 /* Reads a file and n overrides ("section.key=value"). What is wrong stands in conf->problems. */

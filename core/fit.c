@@ -125,7 +125,8 @@ static int32_t needs(const jv_stage *s, uint32_t flag, const char *name, bool ha
 
 static int32_t check_flags(const jv_stage *s, jv_err *err)
 {
-    const uint32_t known = JV_PARALLEL | JV_ORDERED | JV_PARTIALS | JV_SPLIT | JV_ENDLESS | JV_MERGE | JV_RESULT | JV_TERMINAL;
+    const uint32_t known =
+        JV_PARALLEL | JV_ORDERED | JV_PARTIALS | JV_SPLIT | JV_ENDLESS | JV_MERGE | JV_RESULT | JV_TERMINAL;
     bool process = s->process, filter = s->process && s->ports, source = s->ports && !s->process;
     if (s->flags & ~known)
         return jv_fail(err, JV_BAD, "stage %s has flags %#x, the host knows %#x", s->name, s->flags, known);

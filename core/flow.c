@@ -7,6 +7,9 @@
 
 #define LONGEST_PAUSE_MS 10000 /* between two tries */
 
+/* What few records need stands apart, so that the way of the others is a short one. */
+#define SELDOM __attribute__((cold, noinline))
+
 _Thread_local struct jvc_call *jvc_current_call;
 
 /* ---- calls ---- */
@@ -23,6 +26,7 @@ void jvc_call_enter(struct jvc_call *c, struct jvc_stage *s)
     c->arena = (struct jvc_arena){0};
     c->open = NULL;
     c->nested_ns = 0;
+    memset(c->through, 0, sizeof c->through);
     memset(c->in, 0, sizeof c->in);
     memset(c->out, 0, sizeof c->out);
     c->err.code = 0;
@@ -61,20 +65,21 @@ void jvc_call_leave(struct jvc_call *c)
     free(c->scratch);
     free(c->late);
     for (int lane = 0; lane < JVC_LANES; lane++) {
-        if (c->in[lane]) jvc_count(&s->flow[lane].in, c->in[lane]);
-        if (c->out[lane]) jvc_count(&s->flow[lane].out, c->out[lane]);
+        uint32_t in = c->through[lane] + c->in[lane], out = c->through[lane] + c->out[lane];
+        if (in) jvc_count(&s->flow[lane].in, in);
+        if (out) jvc_count(&s->flow[lane].out, out);
     }
     jvc_current_call = c->outer;
 }
 
 static struct jvc_flow *flow_of(struct jvc_stage *s, const jv_buf *b)
 {
-    return &s->flow[b->node->root->lane];
+    return &s->flow[b->lane];
 }
 
 /* ---- where a buffer goes ---- */
 
-void jvc_enqueue(struct jvc_stage *r, jv_buf *b)
+static inline void enqueue(struct jvc_stage *r, jv_buf *b)
 {
     if (!jvc_is_mine(r)) {
         jvc_post(r, b);
@@ -84,7 +89,12 @@ void jvc_enqueue(struct jvc_stage *r, jv_buf *b)
     if (r->n_pending >= r->strand->quota) jvc_stage_run(r);
 }
 
-static void copy_value(jv_buf *b, const struct jvc_move *m)
+void jvc_enqueue(struct jvc_stage *r, jv_buf *b)
+{
+    enqueue(r, b);
+}
+
+SELDOM static void copy_value(jv_buf *b, const struct jvc_move *m)
 {
     const struct jvc_value *from = &b->v[m->from];
     struct jvc_value *to = &b->v[m->to];
@@ -94,7 +104,7 @@ static void copy_value(jv_buf *b, const struct jvc_move *m)
 }
 
 /* Fields that lie elsewhere by this way than where the stage reads them. */
-void jvc_move_fields(const struct jvc_input *in, jv_buf *b)
+SELDOM void jvc_move_fields(const struct jvc_input *in, jv_buf *b)
 {
     for (uint32_t i = 0; i < in->n_moves; i++) copy_value(b, &in->moves[i]);
 }
@@ -107,12 +117,12 @@ static void carry_fields(const struct jvc_stage *s, jv_buf *b)
 }
 
 /* To reader i of a port. */
-static void hand(const struct jvc_port *port, uint32_t i, jv_buf *b)
+static inline void hand(const struct jvc_port *port, uint32_t i, jv_buf *b)
 {
     struct jvc_stage *r = port->to[i];
     if (r->n_inputs > 1) jvc_move_fields(&r->inputs[port->input[i]], b);
     if (!r->gate)
-        jvc_enqueue(r, b);
+        enqueue(r, b);
     else if (r->def->flags & JV_MERGE)
         jvc_merge_arrive(r, b);
     else
@@ -120,7 +130,7 @@ static void hand(const struct jvc_port *port, uint32_t i, jv_buf *b)
 }
 
 /* A table of its own for each reader but the last. */
-static void hand_copies(struct jvc_stage *s, const struct jvc_port *port, jv_buf *b)
+SELDOM static void hand_copies(struct jvc_stage *s, const struct jvc_port *port, jv_buf *b)
 {
     for (uint32_t i = 0; i + 1 < port->n; i++) {
         jv_buf *copy = jvc_buf_copy(s->pl, b);
@@ -139,7 +149,7 @@ static void hand_copies(struct jvc_stage *s, const struct jvc_port *port, jv_buf
 
 static const jv_err another_way = {.code = JV_DONE};
 
-static void send(struct jvc_stage *s, const struct jvc_port *port, jv_buf *b)
+static inline void send(struct jvc_stage *s, const struct jvc_port *port, jv_buf *b)
 {
     b->growing = -1; /* from here on others read it */
     if (port->lost.n) jvc_places_leave(b->node, &port->lost, &another_way);
@@ -149,20 +159,25 @@ static void send(struct jvc_stage *s, const struct jvc_port *port, jv_buf *b)
         hand_copies(s, port, b);
 }
 
+SELDOM static void leave_by_unread_port(struct jvc_stage *s, const struct jvc_port *port, jv_buf *b)
+{
+    jv_err why = {.code = JV_DROP, .reason = port->unread};
+    jvc_places_leave(b->node, &port->lost, &why); /* of a child, not what its parent may reach */
+    jvc_drop(s, b, why.reason);
+}
+
 void jvc_give(struct jvc_stage *s, uint32_t port, jv_buf *b)
 {
     struct jvc_call *c = jvc_current_call;
     if (!s->ports[port].n) {
-        jv_err why = {.code = JV_DROP, .reason = s->ports[port].unread};
-        jvc_places_leave(b->node, &s->ports[port].lost, &why); /* of a child, not what its parent may reach */
-        jvc_drop(s, b, why.reason);
+        leave_by_unread_port(s, &s->ports[port], b);
         return;
     }
     if (c && c->stage == s)
-        c->out[b->node->root->lane] += JVC_STATISTICS;
+        c->out[b->lane] += JVC_STATISTICS;
     else
         jvc_count(&flow_of(s, b)->out, 1);
-    if (s->n_carries) carry_fields(s, b);
+    carry_fields(s, b);
     send(s, &s->ports[port], b);
 }
 
@@ -295,7 +310,7 @@ static void add_counts(const struct jvc_stage *merge, jv_buf *b)
 }
 
 /* The verdict, when there is more to it than one call. */
-static int32_t try_often(struct jvc_stage *s, jv_buf *b, struct jvc_call *c, int32_t verdict)
+SELDOM static int32_t try_often(struct jvc_stage *s, jv_buf *b, struct jvc_call *c, int32_t verdict)
 {
     for (int64_t attempt = 0; verdict == JV_RETRY && !b->children && attempt < s->retries; attempt++) {
         jvc_count(&flow_of(s, b)->retried, 1);
@@ -337,7 +352,7 @@ static void split_done(struct jvc_stage *s, jv_buf *b)
 
 static void delivered(struct jvc_stage *s, jv_buf *b, struct jvc_call *c)
 {
-    c->out[b->node->root->lane] += JVC_STATISTICS;
+    c->out[b->lane] += JVC_STATISTICS;
     atomic_store_explicit(&b->node->root->delivered, true, memory_order_relaxed);
     if (s->after.n) jvc_places_leave(b->node, &s->after, &another_way);
     jvc_buf_release(s->pl, b);
@@ -383,7 +398,7 @@ static int32_t unwanted(const struct jvc_stage *s, const jv_buf *b, struct jvc_c
 }
 
 /* What a stage that splits or merges needs before it runs. */
-static int32_t prepare(struct jvc_stage *s, jv_buf *b, struct jvc_call *c)
+SELDOM static int32_t prepare(struct jvc_stage *s, jv_buf *b, struct jvc_call *c)
 {
     b->children = 0;
     if (s->def->flags & JV_MERGE) add_counts(s, b);
@@ -398,16 +413,23 @@ void jvc_process(struct jvc_stage *s, jv_buf *b, struct jvc_call *c)
         return;
     }
     c->b = b;
-    c->in[b->node->root->lane] += JVC_STATISTICS;
-    int32_t verdict = s->def->flags & (JV_SPLIT | JV_MERGE) ? prepare(s, b, c) : JV_OK;
+    bool bracket = s->def->flags & (JV_SPLIT | JV_MERGE);
+    int32_t verdict = bracket ? prepare(s, b, c) : JV_OK;
     if (verdict == JV_OK) verdict = unwanted(s, b, c);
     if (verdict == JV_OK) verdict = s->def->process(s->ctx, b, &c->err);
     if (verdict == JV_RETRY) verdict = try_often(s, b, c, verdict);
     c->b = NULL;
     if (c->n_scratch || c->n_late || c->open || c->arena.pieces) jvc_call_next(c);
-    if (s->def->flags & JV_MERGE) jvc_wait_end(s, b->node);
-    if ((uint32_t)verdict < s->n_ports && !(s->def->flags & JV_SPLIT))
-        jvc_give(s, (uint32_t)verdict, b);
+    if (bracket && (s->def->flags & JV_MERGE)) jvc_wait_end(s, b->node);
+    if ((uint32_t)verdict < s->n_ports && !bracket && s->ports[verdict].n) {
+        c->through[b->lane] += JVC_STATISTICS;
+        carry_fields(s, b);
+        send(s, &s->ports[verdict], b);
+        return;
+    }
+    c->in[b->lane] += JVC_STATISTICS;
+    if (verdict == JV_OK && s->kind == JVC_SINK)
+        delivered(s, b, c);
     else
         settle(s, b, c, verdict);
 }

@@ -129,14 +129,21 @@ static void connect(struct jvc_stage *s, struct jvc_stage *up, uint32_t port, st
     p->to[p->n++] = s;
 }
 
+/* Something that is not known may read s (null: any stage): that nobody reads its ports is not told. */
+static void may_be_read(struct jvc_pipeline *pl, const struct jvc_stage *s)
+{
+    for (uint32_t i = 0; i < pl->n; i++)
+        for (uint32_t p = 0; (!s || s == pl->stages[i]) && p < pl->stages[i]->n_ports; p++)
+            pl->stages[i]->ports[p].optional = true;
+}
+
 static void no_stage(struct jvc_pipeline *pl, struct jvc_where where, const char *name)
 {
     struct jvc_nearest near = {.name = name};
     if (jvc_conf_section(&pl->conf, name)) return; /* the section is there, its plugin was told missing */
     for (uint32_t i = 0; i < pl->n; i++)
         if (pl->stages[i]->kind != JVC_RESOURCE) jvc_nearest_try(&near, pl->stages[i]->sec->name);
-    for (uint32_t i = 0; i < pl->n; i++)
-        if (!near.best || pl->stages[i] == stage_named(pl, near.best)) may_be_read(pl->stages[i]);
+    may_be_read(pl, near.best ? stage_named(pl, near.best) : NULL);
     jvc_problem(&pl->conf, where, "`from`: no stage [%s]%s", name, jvc_nearest_hint(&near));
 }
 
@@ -151,12 +158,6 @@ static void no_port(const struct jvc_stage *up, struct jvc_where where, const ch
     }
     jvc_problem(&up->pl->conf, where, "`from`: [%s] has no port `%s`%s it has %s", up->sec->name, port,
         near.best ? jvc_nearest_hint(&near) : ";", list);
-}
-
-/* Something that is not known may read s: that nobody reads its ports is not told. */
-static void may_be_read(struct jvc_stage *s)
-{
-    for (uint32_t i = 0; s && i < s->n_ports; i++) s->ports[i].optional = true;
 }
 
 /* One of the names of `from`: STAGE or STAGE.PORT. */
@@ -177,8 +178,10 @@ static void connect_named(struct jvc_stage *s, const char *text, struct jvc_wher
     } else if (up->kind == JVC_RESOURCE || (!dot && !up->n_ports)) {
         jvc_problem(conf, where, "`from`: [%s] is a %s: nothing comes out of it%s", name,
             up->kind == JVC_SINK ? "sink" : "resource", up->kind == JVC_SINK ? " but what it rejects (.rejected)" : "");
+        may_be_read(s->pl, NULL);
     } else if (port > up->n_ports) {
         no_port(up, where, dot + 1);
+        may_be_read(s->pl, up);
     } else {
         for (uint32_t i = 0; i < s->n_inputs; i++)
             if (s->inputs[i].up == up && s->inputs[i].port == port) {
@@ -189,18 +192,42 @@ static void connect_named(struct jvc_stage *s, const char *text, struct jvc_wher
     }
 }
 
-/* The names of a `from`, cut at commas as any list. */
-static void connect_all(struct jvc_stage *s, struct jvc_entry *e)
+/* The names of a `from`, cut at commas as any list; at least one, or it is told. */
+static jv_list names_of(struct jvc_pipeline *pl, const struct jvc_entry *e)
 {
     static const jv_opt row = {.name = "from", .type = JV_OPT_LIST, .def = "", .range = "", .help = ""};
-    jv_list names;
+    jv_list names = {0};
     jv_err err;
-    if (jvc_option_set(&row, &names, &s->pl->conf, e->value, NULL, &err) < 0)
-        jvc_problem(&s->pl->conf, e->where, "`from`: %s", err.text);
+    if (jvc_option_set(&row, &names, &pl->conf, e->value, NULL, &err) < 0)
+        jvc_problem(&pl->conf, e->where, "`from`: %s", err.text);
     else if (!names.n)
-        jvc_problem(&s->pl->conf, e->where, "`from`: no stage");
-    else
-        for (size_t i = 0; i < names.n; i++) connect_named(s, names.v[i].p, e->where);
+        jvc_problem(&pl->conf, e->where, "`from`: no stage");
+    return names;
+}
+
+static void connect_all(struct jvc_stage *s, const struct jvc_entry *e)
+{
+    jv_list names = names_of(s->pl, e);
+    for (size_t i = 0; i < names.n; i++) connect_named(s, names.v[i].p, e->where);
+    s->cut_off = s->n_inputs < names.n;
+}
+
+/* A section that is no stage, for what it lacks was told, may read what stands above or what it names. */
+static void unknown_reader(struct jvc_pipeline *pl, struct jvc_section *sec, const struct jvc_stage *above)
+{
+    const struct jvc_entry *from = jvc_section_take(sec, "from");
+    if (!from) {
+        if (above || jvc_section_entry(sec, "from")) may_be_read(pl, jvc_section_entry(sec, "from") ? NULL : above);
+        return;
+    }
+    jv_list names = names_of(pl, from);
+    for (size_t i = 0; i < names.n; i++) {
+        size_t n = strcspn(names.v[i].p, ".");
+        for (uint32_t k = 0; k < pl->n; k++) {
+            const char *name = pl->stages[k]->sec->name;
+            if (!strncmp(name, names.v[i].p, n) && !name[n]) may_be_read(pl, pl->stages[k]);
+        }
+    }
 }
 
 /* What a section without `from` reads. */
@@ -224,8 +251,12 @@ static void wire(struct jvc_pipeline *pl)
     for (size_t i = 0; i < pl->conf.n; i++) {
         struct jvc_section *sec = &pl->conf.sections[i];
         struct jvc_stage *s = stage_named(pl, sec->name);
+        if (sec->after_lost && above) may_be_read(pl, above);
+        unknown |= sec->after_lost;
+        if (!s && !strcmp(sec->name, "pipeline")) continue;
         if (!s) {
-            unknown |= strcmp(sec->name, "pipeline") != 0;
+            unknown_reader(pl, sec, above);
+            unknown = true;
             continue;
         }
         struct jvc_entry *e = jvc_section_take(sec, "from");
@@ -236,10 +267,14 @@ static void wire(struct jvc_pipeline *pl)
             connect_all(s, e);
         else if (reads && !unknown && !jvc_section_entry(sec, "from"))
             connect_above(s, above);
+        else if (reads && !e && jvc_section_entry(sec, "from"))
+            may_be_read(pl, NULL); /* its expansion failed and was told */
+        s->cut_off |= reads && !s->n_inputs;
         if (s->kind == JVC_RESOURCE) continue;
         above = s;
         unknown = false;
     }
+    if (pl->conf.lost_reads || pl->conf.ends_lost) may_be_read(pl, pl->conf.lost_reads ? NULL : above);
 }
 
 static void unread_ports(struct jvc_pipeline *pl)
@@ -257,46 +292,46 @@ static void unread_ports(struct jvc_pipeline *pl)
 
 /* ---- order, opening ---- */
 
-/* Puts s after what it reads and refers to. mark: 1 on the way, 2 done. False: a cycle, told. */
-static bool visit(struct jvc_stage *s, unsigned char *mark, struct jvc_stage **order, uint32_t *n)
+enum visited { NEW, UNDER_WAY, TOLD, DONE };
+
+/* Puts s after what it reads and refers to, and tells cycles, each once: what stands on one, or below, is cut off. */
+static void visit(struct jvc_stage *s, enum visited *mark, struct jvc_stage **order, uint32_t *n)
 {
-    if (mark[s->at] == 2) return true;
-    if (mark[s->at] == 1) {
+    if (mark[s->at] == UNDER_WAY) {
         jvc_problem(&s->pl->conf, s->n_inputs ? s->inputs[0].where : s->sec->where,
             "[%s] leads back to itself by `from` or by what it refers to", s->sec->name);
-        return false;
+        mark[s->at] = TOLD;
+        s->cut_off = true;
     }
-    mark[s->at] = 1;
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < s->n_inputs; i++) ok = visit(s->inputs[i].up, mark, order, n);
-    for (uint32_t i = 0; ok && i < s->n_refs; i++) ok = visit(s->refs[i], mark, order, n);
-    mark[s->at] = 2;
+    if (mark[s->at] != NEW) return;
+    mark[s->at] = UNDER_WAY;
+    for (uint32_t i = 0; i < s->n_inputs; i++) {
+        visit(s->inputs[i].up, mark, order, n);
+        s->cut_off |= s->inputs[i].up->cut_off;
+    }
+    for (uint32_t i = 0; i < s->n_refs; i++) visit(s->refs[i], mark, order, n);
+    mark[s->at] = DONE;
     order[(*n)++] = s;
-    return ok;
 }
 
-/* False: there is a cycle. */
-static bool put_in_order(struct jvc_pipeline *pl)
+static void put_in_order(struct jvc_pipeline *pl)
 {
-    unsigned char *mark = jvc_alloc(pl->n);
+    enum visited *mark = jvc_alloc(pl->n * sizeof *mark);
     struct jvc_stage **order = jvc_alloc(pl->n * sizeof *order);
     uint32_t n = 0;
-    bool ok = true;
     for (uint32_t i = 0; i < pl->n; i++) pl->stages[i]->at = i;
-    for (uint32_t i = 0; i < pl->n; i++) ok &= visit(pl->stages[i], mark, order, &n);
+    for (uint32_t i = 0; i < pl->n; i++) visit(pl->stages[i], mark, order, &n);
     free(mark);
     free(pl->stages);
     pl->stages = order;
     for (uint32_t i = 0; i < pl->n; i++) pl->stages[i]->at = i;
-    return ok;
 }
 
 static void open_stage(struct jvc_stage *s)
 {
     jv_err err = {0};
     struct jvc_call call;
-    bool reads = s->kind == JVC_FILTER || s->kind == JVC_SINK;
-    if (s->faulty || (reads && !s->n_inputs)) return;
+    if (s->faulty || s->cut_off) return;
     for (uint32_t i = 0; i < s->n_inputs; i++)
         if (!s->inputs[i].up->opened_well) return; /* what comes here is not known; what is above was told */
     for (uint32_t i = 0; i < s->n_refs; i++)
@@ -364,14 +399,11 @@ bool jvc_pipeline_open(struct jvc_pipeline *pl, const char *file, char *const *o
         jvc_stage_configure(pl->stages[i]);
         add_ports(pl->stages[i]);
     }
-    size_t before = pl->conf.n_problems;
     wire(pl);
-    bool wired = pl->conf.n_problems == before;
-    if (sections == pl->n && wired) unread_ports(pl);
-    if (put_in_order(pl)) {
-        if (wired) jvc_shape_check(pl);
-        for (uint32_t i = 0; i < pl->n; i++) open_stage(pl->stages[i]);
-    }
+    unread_ports(pl);
+    put_in_order(pl);
+    jvc_shape_check(pl);
+    for (uint32_t i = 0; i < pl->n; i++) open_stage(pl->stages[i]);
     if (pl->conf.n_problems) return false;
     jvc_pipeline_shape(pl);
     return true;

@@ -87,12 +87,12 @@ jv_buf *jvc_host_begin(const jv_host *h, const jv_origin *o, jv_err *err)
     struct jvc_stage *s = self(h);
     if (check_begin(s, o, err) < 0) return NULL;
     struct jvc_node *n = jvc_node_new(s, NULL, o->position.n);
-    jv_buf *b = n ? jvc_buf_new(s->pl, n) : NULL;
     if (n) {
         memcpy((char *)n->id, o->position.p, o->position.n);
         n->user = o->user;
         n->lane = o->priority ? (o->priority == JV_LIVE ? JVC_LIVE : JVC_LATER) : s->lane;
     }
+    jv_buf *b = n ? jvc_buf_new(s->pl, n) : NULL;
     if (!b || window_take(s, n, err) < 0) {
         if (!b) no_memory(err);
         free(n); /* never was in the window: nothing to settle */

@@ -15,7 +15,7 @@
 #define MAX_INCLUDES 8                  /* within each other */
 #define MAX_ALL_INCLUDES 256
 #define MAX_SECTIONS 4096
-#define MAX_KEYS 20000 /* of all sections */
+#define MAX_KEYS 20000      /* of all sections */
 #define INIH_NO_MEMORY (-2) /* what ini_parse_stream answers then */
 
 struct reading {
@@ -302,6 +302,7 @@ static int on_entry(void *arg, const char *section, const char *name, const char
     if (r->skip || !name || !value) return 1;
     bool as_it_stands = r->says && !strcmp(r->says, value);
     r->says = NULL;
+    r->conf->lost_reads |= r->lost && !strcmp(name, "from");
     if (!as_it_stands) {
         wrong_line(r,
             "inih reads this line in another way than it stands there: put the value into a file, key = @FILE");
@@ -367,6 +368,7 @@ static void parse(struct reading *r)
 #endif
     int rc = ini_parse_stream(next_line, r, on_entry, r);
     has_come_back(r);
+    r->conf->ends_lost |= r->lost;
     if (rc == INIH_NO_MEMORY) jvc_no_memory();
     if (rc && r->conf->n_problems == before) jvc_problem(r->conf, here(r), "inih failed: %d", rc);
 }

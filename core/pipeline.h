@@ -97,6 +97,7 @@ struct jv_buf {
     struct jvc_stage *at;       /* while it waits in an inbox: for whom */
     struct jv_buf *next, *prev; /* in a list: of an inbox, of those made and not yet emitted */
     bool partial, open;         /* open: begun or forked, not emitted yet */
+    uint8_t lane;               /* the root's */
     int32_t growing;            /* the slot built by `partial`, whose block may be appended to; -1 */
     uint32_t children;          /* forked from this table */
     atomic_llong *counts;       /* what this record was counted on its way here, by counter of the pipeline */
@@ -399,10 +400,11 @@ struct jvc_call {
     size_t n_scratch;
     struct jvc_block **late; /* blocks replaced by `put`, readable until the call returns */
     size_t n_late;
-    struct jvc_arena arena; /* of `params` */
-    jv_buf *open;           /* begun or forked, not emitted */
-    int64_t nested_ns;      /* spent in other stages, within this call */
-    uint32_t in[JVC_LANES], out[JVC_LANES];
+    struct jvc_arena arena;                 /* of `params` */
+    jv_buf *open;                           /* begun or forked, not emitted */
+    int64_t nested_ns;                      /* spent in other stages, within this call */
+    uint32_t through[JVC_LANES];            /* came and went on, as most records do */
+    uint32_t in[JVC_LANES], out[JVC_LANES]; /* of the others */
     jv_err err;
 };
 extern _Thread_local struct jvc_call *jvc_current_call;

@@ -75,7 +75,8 @@ void jvc_pipeline_settings(struct jvc_pipeline *pl, const char *file)
     jv_err err;
     for (const jv_opt *o = settings_opts; o->name; o++) {
         struct jvc_entry *e = sec ? jvc_section_take(sec, o->name) : NULL;
-        if (jvc_option_set(o, &s, &pl->conf, o->def, NULL, &err) < 0) jvc_no_memory(); /* all else these defaults pass */
+        if (jvc_option_set(o, &s, &pl->conf, o->def, NULL, &err) < 0)
+            jvc_no_memory(); /* all else these defaults pass */
         if (e && jvc_option_set(o, &s, &pl->conf, e->value, e->dir, &err) < 0)
             jvc_problem(&pl->conf, e->where, "`%s`: %s", o->name, err.text);
     }

@@ -49,7 +49,7 @@ static void post_list(struct jvc_strand *st, int lane, struct jvc_list *l)
 void jvc_post(struct jvc_stage *r, jv_buf *b)
 {
     struct jvc_strand *st = r->strand;
-    int lane = b->node->root->lane;
+    int lane = b->lane;
     struct jvc_list one = {0}, *l = jvc_me && !b->partial ? &jvc_me->outs[st->at * JVC_LANES + (uint32_t)lane] : &one;
     b->at = r;
     jvc_list_add(l, b);
@@ -186,13 +186,13 @@ static void run_pending(struct jvc_stage *s)
     struct jvc_strand *st = s->strand;
     struct jvc_call c;
     jvc_call_enter(&c, s);
-    int64_t t0 = jvc_now(), looked = t0;
+    int64_t t0 = jvc_now(), looked = t0, tick = jvc_tick();
     for (uint32_t i = 0; i < s->n_pending; i++) {
         jvc_process(s, s->pending[i], &c);
         if (s->streams) jvc_run_behind(s); /* a snapshot of the next one must not pass this one */
         if (i % LOOK_EVERY != LOOK_EVERY - 1 || i + 1 == s->n_pending) continue;
-        int64_t now = jvc_now();
-        if (now - looked < SLOW_NS) continue;
+        int64_t last = tick;
+        if ((tick = jvc_tick()) == last || jvc_now() - looked < SLOW_NS) continue;
         st->quota = 1;
         jvc_run_behind(s);
         looked = jvc_now();

@@ -174,11 +174,21 @@ const char *jvc_nearest_hint(struct jvc_nearest *n)
     return n->hint;
 }
 
-int64_t jvc_now(void)
+static int64_t read_clock(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t jvc_now(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t jvc_tick(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
 void jvc_make_printable(char *text)

@@ -1,6 +1,7 @@
 /*
- * Stages of every kind, each against the mock host: a source that hears how its records end, a filter that works in place, a
- * split and its merge, a router, a model with a stage that blocks in it, a source of requests with the sink that answers.
+ * Stages of every kind, each against the mock host: a source that hears how its records end, a filter that works in
+ * place, a split and its merge, a router, a model with a stage that blocks in it, a source of requests with the sink
+ * that answers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,7 +67,7 @@ static const char *read_file(const char *path)
     return text;
 }
 
-/* ---- ledger ------------------------------------------------------------------------------------------------------- */
+/* ---- ledger ------------------------------------------------------------------------------------------------------ */
 
 static void test_ledger(void **state)
 {
@@ -97,7 +98,7 @@ static void test_ledger(void **state)
     mock_free(m);
 }
 
-/* ---- redact ------------------------------------------------------------------------------------------------------- */
+/* ---- redact ------------------------------------------------------------------------------------------------------ */
 
 static mock *new_redact(const char *ini)
 {
@@ -160,7 +161,7 @@ static void test_redact_without_memory(void **state)
     mock_free(m);
 }
 
-/* ---- bracket ------------------------------------------------------------------------------------------------------ */
+/* ---- bracket ----------------------------------------------------------------------------------------------------- */
 
 static void test_split(void **state)
 {
@@ -221,7 +222,7 @@ static void test_join(void **state)
     mock_free(m);
 }
 
-/* ---- sorter ------------------------------------------------------------------------------------------------------- */
+/* ---- sorter ------------------------------------------------------------------------------------------------------ */
 
 static int32_t sorted(mock *m, const char *text)
 {
@@ -248,7 +249,7 @@ static void test_sorter(void **state)
     mock_free(m);
 }
 
-/* ---- oracle ------------------------------------------------------------------------------------------------------- */
+/* ---- oracle ------------------------------------------------------------------------------------------------------ */
 
 struct question {
     pthread_t thread;
@@ -297,7 +298,7 @@ static void test_oracle(void **state)
     mock_free(model);
 }
 
-/* ---- post --------------------------------------------------------------------------------------------------------- */
+/* ---- post -------------------------------------------------------------------------------------------------------- */
 
 static int dial(const char *path)
 {

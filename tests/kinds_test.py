@@ -1,4 +1,4 @@
-"""Stages of every kind in running pipelines: brackets, routers and joins; a server with streams, priorities, clients that hang up."""
+"""Stages of every kind in running pipelines: brackets, routers, joins; a server with streams, priorities, hang-ups."""
 
 import os
 import random

@@ -1,6 +1,6 @@
 /*
- * mock_fields.c: the functions of the jv_host table that read and set fields. Every text has a block of its own, so that
- * a sanitizer sees each overrun, and is filled with 0xA5, so that what a stage forgot to write is no UTF-8.
+ * mock_fields.c: the functions of the jv_host table that read and set fields. Every text has a block of its own, so
+ * that a sanitizer sees each overrun, and is filled with 0xA5, so that what a stage forgot to write is no UTF-8.
  */
 #include "mock_impl.h"
 

@@ -217,7 +217,8 @@ const jv_column *mk_column(const jv_host *h, uint32_t i);
 
 /* A copy that lives as long as the options do. */
 char *mk_keep(mock *m, const char *p, size_t n);
-/* Fills the context from the keys, binds the declared rows, names the ports. JV_BAD: an option the host would refuse. */
+/* Fills the context from the keys, binds the declared rows, names the ports. JV_BAD: an option the host would refuse.
+ * */
 int32_t mk_configure(mock *m, jv_err *err);
 /* Parses `text` as the INI file would and stores it at the option's place in a context. */
 int32_t mk_set_text(mock *m, const jv_opt *o, void *ctx, const char *text, jv_err *err);

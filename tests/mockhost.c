@@ -183,7 +183,8 @@ static void check_verdict(mock *m, const jv_buf *b, uint32_t forks, int32_t rc, 
     if (rc == JV_CANCELLED && !b->cancelled && !mk_over(m)) mk_die("CANCELLED for a record that nobody cancelled");
 }
 
-/* What the stage set is taken back. The values of before are held while it runs, as the host does: `writable` copies. */
+/* What the stage set is taken back. The values of before are held while it runs, as the host does: `writable` copies.
+ * */
 static void put_back(mock *m, jv_buf *b, struct value *before, bool back)
 {
     for (int i = 0; i < m->n_slots; i++) {

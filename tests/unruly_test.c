@@ -1,4 +1,5 @@
-/* The mock host must end the program when a stage breaks a rule, and name the rule. Each case runs in a process of its own. */
+/* The mock host must end the program when a stage breaks a rule, and name the rule. Each case runs in a process of its
+ * own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -162,11 +162,18 @@ static bool is_number(const char *w, size_t n)
     return n > 0;
 }
 
-/* Whether the full stop at `dot` belongs to the word in front of it; `next` is the first character behind the white
- * space. */
-static bool is_abbreviation(const struct text *t, size_t dot, int32_t next)
+/* z. B: one letter, and behind the white space another one with its own full stop. */
+static bool is_spaced(const struct text *t, const char *w, size_t n, size_t after)
 {
-    size_t from = dot;
+    return n == 1 && w[0] >= 'a' && w[0] <= 'z' && after + 1 < t->n && t->s[after + 1] == '.' &&
+           is_letter_or_digit((unsigned char)t->s[after]) && !is_number(t->s + after, 1);
+}
+
+/* Whether the full stop at `dot` belongs to the word in front of it; `after` is where the white space behind it ends. */
+static bool is_abbreviation(const struct text *t, size_t dot, size_t after)
+{
+    size_t unused, from = dot;
+    int32_t next = char_at(t, after, &unused);
     while (from > 0 && dot - from <= LONGEST_WORD) {
         int c = (unsigned char)t->s[from - 1];
         if (!is_letter_or_digit(c) && c != '.') break;
@@ -176,7 +183,7 @@ static bool is_abbreviation(const struct text *t, size_t dot, int32_t next)
     const char *w = t->s + from;
     if (n == 0 || n > LONGEST_WORD) return false;
     bool digit = next >= '0' && next <= '9';
-    if (is_dotted(w, n) || is_one_of(w, n, titles, LENGTH(titles))) return true;
+    if (is_dotted(w, n) || is_spaced(t, w, n, after) || is_one_of(w, n, titles, LENGTH(titles))) return true;
     if (is_one_of(w, n, numbered, LENGTH(numbered))) return digit;
     if (is_one_of(w, n, lasting, LENGTH(lasting))) return digit || utf8proc_category(next) == UTF8PROC_CATEGORY_LL;
     return is_number(w, n) && (from == 0 || t->s[from - 1] == '\n'); /* `1. ` at the beginning of a line: an item */
@@ -233,7 +240,7 @@ static bool ends_sentence(const struct text *t, const struct ending *e, size_t a
     if (next == ',' || next == ';' || next == ':') return false;
     if ((e->dots || e->closers) && utf8proc_category(next) == UTF8PROC_CATEGORY_LL) return false;
     bool full_stop = e->terminators == 1 && t->s[e->first] == '.' && !e->closers;
-    return !full_stop || !is_abbreviation(t, e->first, next);
+    return !full_stop || !is_abbreviation(t, e->first, after);
 }
 
 /* Second pass: ends of sentences and blank lines. */

@@ -233,18 +233,31 @@ static void apply(struct html *h, enum action action, bool end)
     }
 }
 
+/* Where an attribute's value ends whose '=' ends at i; 0: its quotes never close. */
+static size_t value_end(const struct html *h, size_t i)
+{
+    while (i < h->n && is_space(h->s[i])) i++;
+    if (i < h->n && (h->s[i] == '"' || h->s[i] == '\'')) {
+        const char *quote = memchr(h->s + i + 1, h->s[i], h->n - i - 1);
+        return quote ? (size_t)(quote - h->s) + 1 : 0;
+    }
+    while (i < h->n && !is_space(h->s[i]) && h->s[i] != '>') i++;
+    return i;
+}
+
 /* Where the tag ends whose name ends at i: behind its '>', which quotes may hide; 0 if it never does. */
 static size_t tag_end(const struct html *h, size_t i)
 {
+    bool named = false; /* behind an attribute's name: without one '=' begins a name, and quotes are part of it */
     while (i < h->n) {
         char c = h->s[i++];
         if (c == '>') return i;
-        if (c != '=') continue;
-        while (i < h->n && is_space(h->s[i])) i++;
-        if (i == h->n || (h->s[i] != '"' && h->s[i] != '\'')) continue;
-        const char *quote = memchr(h->s + i + 1, h->s[i], h->n - i - 1);
-        if (!quote) return 0;
-        i = (size_t)(quote - h->s) + 1;
+        if (is_space(c)) continue;
+        if (c == '=' && named) {
+            i = value_end(h, i);
+            if (i == 0) return 0;
+        }
+        named = c != '/' && !(c == '=' && named);
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 /*
- * unruly: a filter and a source that break a rule of the interface, whichever is asked for, to test that the mock host tells.
+ * unruly: a filter and a source that break a rule of the interface, whichever is asked for, to test that the mock host
+ * tells.
  */
 #include <string.h>
 
@@ -99,7 +100,7 @@ static const jv_field fields[] = {
 static const jv_port ports[] = {{"out", "what comes of it", 0, 0}, {0}};
 static const jv_opt opts[] = {JV_OPT(struct unruly, rule, "none", RULES, "which rule is broken"), {0}};
 
-/* ---- a source ------------------------------------------------------------------------------------------------------ */
+/* ---- a source ---------------------------------------------------------------------------------------------------- */
 
 #define SOURCE_RULES "none|forget|twice|size|priority|outside"
 

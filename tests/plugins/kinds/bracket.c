@@ -10,9 +10,10 @@
  *     with = +
  *     missing = ?
  *
- * `split` makes a child of each piece between two `at`; of an empty text it makes none. `join` closes it: the text is then
- * that of the children in their order, with `with` between them, and `missing` (if it is not empty) in place of one that did
- * not come. It also tells the length of each child's text (-1: it did not come) and why the first one fell.
+ * `split` makes a child of each piece between two `at`; of an empty text it makes none. `join` closes it: the text is
+ * then that of the children in their order, with `with` between them, and `missing` (if it is not empty) in place of
+ * one that did not come. It also tells the length of each child's text (-1: it did not come) and why the first one
+ * fell.
  */
 #include <stdbool.h>
 #include <string.h>

@@ -7,9 +7,9 @@
  *     ledger = ledger.tsv
  *     cost = tokens
  *
- * A line's id is FILE:OFFSET. A line that is too long or no UTF-8 is rejected, a file that cannot be read ends the run.
- * The ledger has a row for each file, `file lines delivered dropped rejected cancelled cost`, with tabs between: `cost` is
- * the sum of that counter over all that came of the file's lines, lines that were rejected later included.
+ * A line's id is FILE:OFFSET. A line that is too long or no UTF-8 is rejected, a file that cannot be read ends the
+ * run. The ledger has a row for each file, `file lines delivered dropped rejected cancelled cost`, with tabs between:
+ * `cost` is the sum of that counter over all that came of the file's lines, lines that were rejected later included.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -170,8 +170,8 @@ static int32_t ledger_flush(void *ctx, jv_err *err)
         fprintf(c->out, "\t%lld\n", (long long)f->cost);
     }
     pthread_mutex_unlock(&c->lock);
-    bool failed = fflush(c->out) || ferror(c->out);
-    return failed ? jv_fail(err, JV_FATAL, "%s: cannot be written", utf8_show(c->ledger, strlen(c->ledger)).text) : JV_OK;
+    if (fflush(c->out) == 0 && !ferror(c->out)) return JV_OK;
+    return jv_fail(err, JV_FATAL, "%s: cannot be written", utf8_show(c->ledger, strlen(c->ledger)).text);
 }
 
 static void ledger_close(void *ctx)

@@ -8,9 +8,9 @@
  *     plugin = oracle/ask
  *     model = model
  *
- * The answer is the words of the question, with a space between. It is made word by word, a word of each question in turn,
- * questions of priority live first. A question whose last word is `...` is thought about until it is cancelled. `ask` streams
- * the answer while it is made; a record may set `words` in its params.
+ * The answer is the words of the question, with a space between. It is made word by word, a word of each question in
+ * turn, questions of priority live first. A question whose last word is `...` is thought about until it is cancelled.
+ * `ask` streams the answer while it is made; a record may set `words` in its params.
  */
 #include "oracle.h"
 
@@ -23,7 +23,7 @@
 
 static const jv_port ports[] = {{"out", "the questions with their answers", 0, 0}, {0}};
 
-/* ---- model: a resource --------------------------------------------------------------------------------------------- */
+/* ---- model: a resource ------------------------------------------------------------------------------------------- */
 
 /* Lives on the stack of the thread that asks. */
 struct job {
@@ -200,7 +200,7 @@ static void model_close(void *ctx)
 static const oracle_api model_api = {.struct_size = sizeof model_api, .ask = model_ask};
 static const jv_service model_services[] = {{ORACLE, &model_api}, {0}};
 
-/* ---- ask: a stage with many calls at once, each blocked in the model ------------------------------------------------- */
+/* ---- ask: a stage with many calls at once, each blocked in the model --------------------------------------------- */
 
 enum { IN, OUT };
 enum { TOKENS };

@@ -10,15 +10,15 @@
  *     in = answer
  *     source = requests
  *
- * A request is a line, `live: TEXT` or `batch: TEXT`, with params before the colon: `live words=3 mask=*: TEXT`. What comes
- * back is messages `ID WHAT LENGTH`, a newline, LENGTH bytes and a newline. WHAT is `begun`; `partial`, all of the answer so
- * far; `final`, the answer; and in the end `done`, once for each request, with what became of it: `delivered COST`, or
- * `dropped`, `rejected`, `cancelled` with cost and reason. A line that is no request, or comes when there is no room, gets
- * `refused` and no more; one whose text is no UTF-8 is a record that is rejected. A client that hangs up (or shuts down its
- * side) cancels what it asked for; one that does not read is hung up on.
+ * A request is a line, `live: TEXT` or `batch: TEXT`, with params before the colon: `live words=3 mask=*: TEXT`. What
+ * comes back is messages `ID WHAT LENGTH`, a newline, LENGTH bytes and a newline. WHAT is `begun`; `partial`, all of
+ * the answer so far; `final`, the answer; and in the end `done`, once for each request, with what became of it:
+ * `delivered COST`, or `dropped`, `rejected`, `cancelled` with cost and reason. A line that is no request, or comes
+ * when there is no room, gets `refused` and no more; one whose text is no UTF-8 is a record that is rejected. A client
+ * that hangs up (or shuts down its side) cancels what it asked for; one that does not read is hung up on.
  *
- * One thread reads and writes all sockets. A request lives from `begin` to `done`, a client until it is gone and its last
- * request done.
+ * One thread reads and writes all sockets. A request lives from `begin` to `done`, a client until it is gone and its
+ * last request done.
  */
 #include "post.h"
 
@@ -41,7 +41,7 @@ struct post_api {
     bool (*send)(void *self, void *request, jv_str id, bool partial, jv_str text);
 };
 
-/* ---- listen: a source with a thread of its own ---------------------------------------------------------------------- */
+/* ---- listen: a source with a thread of its own ------------------------------------------------------------------- */
 
 enum { TEXT, PARAMS };
 enum { BYTES };
@@ -236,7 +236,7 @@ static void listen_close(void *ctx)
 static const struct post_api listen_api = {sizeof listen_api, listen_send};
 static const jv_service listen_services[] = {{SERVICE, &listen_api}, {0}};
 
-/* ---- reply: the sink that answers ----------------------------------------------------------------------------------- */
+/* ---- reply: the sink that answers -------------------------------------------------------------------------------- */
 
 enum { IN };
 

@@ -1,6 +1,6 @@
 /*
- * post.h: what the files of post share. post.c has the stages, post_line.c takes a request apart, post_socket.c is the thread
- * that reads and writes all sockets.
+ * post.h: what the files of post share. post.c has the stages, post_line.c takes a request apart, post_socket.c is the
+ * thread that reads and writes all sockets.
  */
 #ifndef POST_H
 #define POST_H
@@ -40,8 +40,8 @@ struct listen {
     int fd, wake;
     pthread_t thread;
     bool opened, bound, started;
-    uint64_t n_clients; /* so far */
-    pthread_mutex_t admits; /* held from begin to emit, so that `stop` knows when the last is through; `done` leaves it alone */
+    uint64_t n_clients;     /* so far */
+    pthread_mutex_t admits; /* held from begin to emit: `stop` waits for the last; `done` leaves it alone */
     bool stopped;
     pthread_mutex_t lock; /* guards clients, requests, and closing */
     struct client *clients;

@@ -105,7 +105,8 @@ static void write_client(struct listen *s, struct client *c)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* The handles are copied, so that no lock is held while the host cancels; they do no harm when a record is settled by then. */
+/* The handles are copied, so that no lock is held while the host cancels; they do no harm when a record is settled by
+ * then. */
 static void hang_up(struct listen *s, struct client *c)
 {
     uint64_t records[MAX_REQUESTS];

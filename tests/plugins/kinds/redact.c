@@ -6,8 +6,8 @@
  *     mask = #
  *     keep = 4
  *
- * All but the last `keep` digits of the text become `mask`, one printable character of ASCII. A record may ask for another mask
- * in its field `params`: {"mask": "*", "keep": 0}.
+ * All but the last `keep` digits of the text become `mask`, one printable character of ASCII. A record may ask for
+ * another mask in its field `params`: {"mask": "*", "keep": 0}.
  */
 #include <stdbool.h>
 #include <string.h>
