@@ -6,6 +6,7 @@
 #include "pipeline.h"
 
 #include <errno.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -179,6 +180,13 @@ bool jvc_dead_begin(struct jvc_pipeline *pl, jv_err *err)
     return true;
 }
 
+/* A row that went out in part must not stay, nor what of it is still to go. */
+static void cut_back(struct jvc_dead *d)
+{
+    __fpurge(d->file);
+    if (fseek(d->file, d->size, SEEK_SET) || ftruncate(fileno(d->file), d->size)) return; /* a device, a pipe */
+}
+
 bool jvc_dead_write(struct jvc_pipeline *pl, const struct jvc_stage *s, const jv_buf *b, const jv_err *why, jv_err *err)
 {
     struct jvc_dead *d = pl->dead;
@@ -193,6 +201,7 @@ bool jvc_dead_write(struct jvc_pipeline *pl, const struct jvc_stage *s, const jv
         ok = false;
     }
     if (!ok) failed(pl, err);
+    if (!ok && d->file) cut_back(d);
     pthread_mutex_unlock(&d->lock);
     free(text);
     return ok;

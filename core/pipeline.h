@@ -472,8 +472,11 @@ void jvc_wait_end(struct jvc_stage *merge, struct jvc_node *n);
 /* What a thread of a strand keeps for itself: what it has for other strands and has not posted yet. */
 struct jvc_thread {
     struct jvc_strand *strand;
-    struct jvc_list *outs; /* by strand and lane */
-    size_t kept;           /* in all of them */
+    struct jvc_list *outs;    /* by strand and lane */
+    size_t kept;              /* in all of them */
+    jv_buf *batch[JVC_BATCH]; /* of a PARALLEL stage's thread: what it took, n_batch; the next one to begin */
+    size_t n_batch;
+    atomic_size_t next;
     struct jvc_node *node; /* at work on; only kept for PARALLEL stages that take snapshots; under the strand's lock */
 };
 extern _Thread_local struct jvc_thread *jvc_me;

@@ -4,8 +4,11 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PREFIX "jv_"
@@ -37,11 +40,35 @@ void jvc_plugin_folders(const char *const *plugin_path, size_t n)
     add_folder(jvc_strdup(JVC_PLUGIN_DIR));
 }
 
+/* Whether a file ends before what is to be mapped of it, as one does whose copying was broken off: ld.so does not look, and the
+ * process would end by a signal. What else may be wrong ld.so tells. */
+static bool is_cut(const char *path)
+{
+    ElfW(Ehdr) head;
+    ElfW(Phdr) part;
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool cut = false;
+    bool elf = fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) && read(fd, &head, sizeof head) == sizeof head &&
+               !memcmp(head.e_ident, ELFMAG, SELFMAG) && head.e_phentsize == sizeof part;
+    for (unsigned i = 0; elf && !cut && i < head.e_phnum; i++) {
+        cut = pread(fd, &part, sizeof part, (off_t)(head.e_phoff + i * sizeof part)) != sizeof part;
+        if (!cut && part.p_type == PT_LOAD)
+            cut = part.p_offset > (ElfW(Off))st.st_size || part.p_filesz > (ElfW(Off))st.st_size - part.p_offset;
+    }
+    if (fd >= 0) close(fd);
+    return cut;
+}
+
 /* Loads one file, once. */
 static struct jvc_plugin *load(const char *path, const char *name, jv_err *err)
 {
     for (size_t i = 0; i < n_loaded; i++)
         if (!strcmp(loaded[i]->name, name)) return loaded[i];
+    if (is_cut(path)) {
+        jv_fail(err, JV_BAD, "%s is refused: it is cut short", path);
+        return NULL;
+    }
     void *dso = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!dso) {
         jv_fail(err, JV_BAD, "%s does not load: %s", path, dlerror());

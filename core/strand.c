@@ -138,9 +138,26 @@ static size_t take_many(struct jvc_strand *st, jv_buf **v, size_t most)
 {
     size_t share = atomic_load(&st->waiting) / st->n_threads + 1, n = 0; /* others of this strand want some too */
     if (most > share) most = share;
+    if (st->sleepers) most = 1; /* and those that sleep have been woken for the rest */
     for (int lane = 0; lane < JVC_LANES; lane++)
         while (n < most && st->lanes[lane].first) v[n++] = jvc_list_take(&st->lanes[lane]);
     return n;
+}
+
+/* The next buffer of a thread's batch; null: all are begun. Any thread of the strand. */
+static jv_buf *next_of(struct jvc_thread *t)
+{
+    if (atomic_load_explicit(&t->next, memory_order_relaxed) >= t->n_batch) return NULL;
+    size_t i = atomic_fetch_add_explicit(&t->next, 1, memory_order_relaxed);
+    return i < t->n_batch ? t->batch[i] : NULL;
+}
+
+/* What another thread of a PARALLEL stage took and has not begun: it may be held up by the one before. Under the lock. */
+static size_t steal(struct jvc_strand *st, jv_buf **v)
+{
+    for (uint32_t i = 0; st->parallel && i < st->n_threads; i++)
+        if ((*v = next_of(&st->mine[i]))) return 1;
+    return 0;
 }
 
 /* Takes up to `most` buffers, live ones first; *over: nothing more will ever come. */
@@ -153,6 +170,8 @@ static size_t take(struct jvc_strand *st, jv_buf **v, size_t most, bool *over)
     if (jvc_me->node) pthread_cond_broadcast(&st->work); /* who left what is next for it may take that now */
     jvc_me->node = NULL;
     for (;;) {
+        n = atomic_load(&st->waiting) ? 0 : steal(st, v);
+        if (n) break;
         wait_for_work(st);
         size_t waiting = atomic_load(&st->waiting);
         *over = !waiting && !st->kicked && !st->feeders;
@@ -165,6 +184,8 @@ static size_t take(struct jvc_strand *st, jv_buf **v, size_t most, bool *over)
         pthread_cond_wait(&st->work, &st->lock);
         st->sleepers--;
     }
+    jvc_me->n_batch = n; /* begun by others only under the lock */
+    atomic_store_explicit(&jvc_me->next, 0, memory_order_relaxed);
     pthread_mutex_unlock(&st->lock);
     for (jv_buf *b; (b = jvc_list_take(&stale));) jvc_buf_release(st->pl, b);
     return n;
@@ -264,23 +285,22 @@ static void work_alone(struct jvc_strand *st)
 static void work_beside_others(struct jvc_strand *st)
 {
     struct jvc_stage *s = st->stages[0];
-    jv_buf *v[JVC_BATCH];
     size_t quota = 1;
     bool over = false;
     for (;;) {
-        size_t n = take(st, v, quota, &over);
+        size_t n = take(st, jvc_me->batch, quota, &over);
         if (over) return;
         struct jvc_call c;
         jvc_call_enter(&c, s);
         int64_t t0 = jvc_now();
-        for (size_t i = 0; i < n; i++) jvc_process(s, v[i], &c);
+        for (jv_buf *b; (b = next_of(jvc_me));) jvc_process(s, b, &c);
         int64_t took = jvc_now() - t0 - c.nested_ns;
         jvc_call_leave(&c);
         jvc_count(&s->busy_ns, took);
         if (took > WORKER_NS)
             quota = quota / 2 + (quota == 1);
         else if (n == quota && quota < JVC_BATCH && st->n_threads <= (uint32_t)st->pl->cores)
-            quota *= 2; /* more threads than cores are there to block, and what one has taken nobody else can do */
+            quota *= 2; /* more threads than cores are there to block */
         jvc_post_all(jvc_me);
     }
 }

@@ -1,6 +1,226 @@
-"""Faults from outside and from plugins: each is told, ends as it should, and no record is lost without a word."""
+"""Faults from outside, and of plugins: each is told, ends as it should, and no record is lost without a word."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import stat
+import string
+import subprocess
+import time
 
 import jv
+
+NUMBERS = "[n]\nplugin = probe/numbers\nkeep = 1\n"
+SINKS = {
+    "jsonl": "[o]\nplugin = jsonl/write\nfields = id, text\npath = {}\n",
+    "csv": "[o]\nplugin = csv/write\nfields = id, text\nheader = no\npath = {}\n",
+}
+
+
+class Faults(jv.Case):
+    def tearDown(self):
+        """A device is a device still, whatever was told to write there."""
+        for name in ("/dev/full", "/dev/null", "/dev/zero"):
+            self.assertTrue(stat.S_ISCHR(os.stat(name).st_mode), name)
+
+    def settled(self, result):
+        """The records of probe/numbers: well, bad, cancelled, fatal."""
+        told = [m.split("settled: ")[1] for m in result.messages if "settled: " in m][0]
+        return [int(part.split()[0]) for part in told.split(", ")]
+
+    def table(self, result):
+        return json.loads([m for m in result.messages if m.startswith("{")][0])
+
+    def accounted(self, ini, *overrides, **more):
+        """A run of which each record must be accounted for; with its table as JSON."""
+        result = self.jevons("run", "--json", self.ini(ini), *overrides, **more)
+        table = self.table(result)
+        self.assertEqual(sum(self.settled(result)), table["records"], result.err)
+        self.assertEqual(table["stages"]["n"]["out"], table["records"], result.err)
+        return result, table
+
+
+class Full(Faults):
+    def test_a_full_device(self):
+        for sink in SINKS.values():
+            result, table = self.accounted(NUMBERS + sink.format("/dev/full"))
+            self.assertEqual(result.status, 1)
+            self.assertIn("o (t.ini:4): /dev/full cannot be written: No space left on device (record 0)", result.err)
+            self.assertEqual(table["stages"]["o"]["out"], 0)
+            self.assertEqual(self.settled(result)[0], 0)
+
+    def test_a_full_device_as_standard_output(self):
+        for sink in [s.format("/dev/stdout") for s in SINKS.values()] + ["[o]\nplugin = stdout\n"]:
+            with open("/dev/full", "wb") as full:
+                p = subprocess.run([jv.JEVONS, "run", self.ini(NUMBERS + sink)], cwd=self.folder, stdout=full, stderr=subprocess.PIPE, timeout=60)
+            self.assertEqual(p.returncode, 1)
+            self.assertIn(b"No space left on device", p.stderr)
+
+    def test_full_dead_letters(self):
+        result, table = self.accounted(NUMBERS + "[v]\nplugin = probe/verdict\n[o]\nplugin = null\n", "pipeline.dead_letter=/dev/full")
+        self.assertEqual(result.status, 1)
+        self.assertIn("/dev/full: No space left on device (record 3)", result.err)
+        self.assertNotIn("rejected: /dev/full", result.err)
+
+    def limited(self, ini, most):
+        """No file may become larger than `most` bytes: what a full disk is to a program."""
+        ini = self.ini(ini)
+        p = subprocess.run([jv.JEVONS, "run", "--json", ini, "n.count=500"], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
+        return jv.Result(p)
+
+    def test_a_disk_that_fills_up_keeps_whole_rows(self):
+        rows = {"jsonl": lambda i: f'{{"id":"{i}","text":"{i}"}}', "csv": lambda i: f"{i},{i}"}
+        for name, sink in SINKS.items():
+            result = self.limited(NUMBERS + sink.format("out"), 1001)
+            self.assertEqual(result.status, 1)
+            self.assertIn("out cannot be written: File too large", result.err)
+            written = self.read("out").decode()
+            self.assertTrue(written.endswith("\n"))
+            lines = written.splitlines()
+            self.assertGreater(len(lines), 20)
+            self.assertEqual(lines, [rows[name](i) for i in range(len(lines))])
+            self.assertEqual(self.table(result)["stages"]["o"]["out"], len(lines))
+            self.assertEqual(self.settled(result)[0], len(lines))
+
+    def test_dead_letters_on_a_disk_that_fills_up(self):
+        result = self.limited(NUMBERS + "[w]\nplugin = probe/work\nms = 0\noverwrite = yes\nthreads = 1\n[o]\nplugin = null\n", 1001)
+        self.assertEqual(result.status, 1)
+        self.assertIn("t.rejected.jsonl: File too large", result.err)
+        rows = self.read("t.rejected.jsonl").decode()
+        self.assertTrue(rows.endswith("\n"), rows[-200:])
+        self.assertTrue(all(json.loads(row)["error"] == "overwritten" for row in rows.splitlines()))
+        self.assertIn(f"{len(rows.splitlines())} rejected", result.err)
+
+    def test_nobody_reads(self):
+        for sink in [s.format("/dev/stdout") for s in SINKS.values()] + ["[o]\nplugin = stdout\n"]:
+            p = self.start("run", self.ini(NUMBERS + sink), "n.count=1000000")
+            first = p.stdout.readline()
+            p.stdout.close()
+            err = p.stderr.read()
+            self.assertEqual(p.wait(timeout=60), 1)
+            p.stderr.close()
+            self.assertTrue(first.endswith(b"\n"))
+            self.assertRegex(err, rb"nobody reads (standard output|/dev/stdout) any more")
+
+
+class Paths(Faults):
+    def test_two_sinks_with_one_path(self):
+        for other in ("same.jsonl", "./same.jsonl", "link.jsonl"):
+            self.write("same.jsonl", "")
+            if not os.path.lexists(self.path("link.jsonl")):
+                os.symlink("same.jsonl", self.path("link.jsonl"))
+            ini = self.ini(NUMBERS + SINKS["jsonl"].format("same.jsonl") + SINKS["jsonl"].format(other).replace("[o]", "[o2]") + "from = n\n")
+            result = self.jevons("run", ini)
+            self.assertEqual(result.status, 1)
+            self.assertIn("is being written by another section or run", result.err)
+            self.assertEqual(self.read("same.jsonl"), b"")
+
+    def test_dead_letters_that_cannot_be_written(self):
+        os.mkdir(self.path("folder"))
+        bad = NUMBERS + "[v]\nplugin = probe/verdict\n[o]\nplugin = null\n"
+        for path, word in (("folder", "Is a directory"), ("nowhere/x.jsonl", "No such file or directory")):
+            result = self.jevons("run", self.ini(bad), "pipeline.dead_letter=" + path)
+            self.assertEqual(result.status, 1)
+            self.assertIn(path, result.err)
+            self.assertIn(word, result.err)
+        self.assertTrue(os.path.isdir(self.path("folder")))
+
+    def test_an_output_that_cannot_be_written_is_told_by_check(self):
+        os.mkdir(self.path("folder"))
+        for sink in SINKS.values():
+            for path, part in (("folder", "is a folder"), ("nowhere/x", "nowhere/: No such file or directory"), ("x/", "names a folder")):
+                ini = self.ini("[n]\nplugin = probe/numbers\n" + sink.format(path))
+                self.check_problems(ini, [(3, part)])
+
+
+class Inputs(Faults):
+    def good_and_bad(self):
+        self.write("in/a.txt", "good\n")
+        self.write("in/z.txt", "good too\n")
+        os.symlink("nowhere", self.path("in/dangling.txt"))
+        os.mkdir(self.path("in/folder.txt"))
+        os.mkfifo(self.path("in/pipe.txt"))
+
+    def test_a_folder(self):
+        self.good_and_bad()
+        result = self.jevons("run", self.ini("[n]\nplugin = files\npath = in\n[o]\nplugin = jsonl/write\npath = out\nfields = id\n"))
+        self.assertEqual([json.loads(row)["id"] for row in self.read("out").splitlines()], ["a.txt", "z.txt"])
+        self.assertIn(result.status, (0, 3))
+        dead = [json.loads(row) for row in self.read("t.rejected.jsonl").splitlines()] if result.status else []
+        for name in ("dangling.txt", "pipe.txt"):
+            self.assertTrue(name in result.err or any(name in d["id"] for d in dead), (name, result.err))
+
+    def test_named_files(self):
+        self.good_and_bad()
+        self.write("in/a.jsonl", '{"text":"good"}\n')
+        self.write("in/a.csv", "text\ngood\n")
+        for source, good in (("lines\n", "a.txt"), ("jsonl/read\ncolumns.text = utf8\n", "a.jsonl"), ("csv/read\ncolumns.text = utf8\n", "a.csv")):
+            for bad, word in (("dangling.txt", "No such file"), ("folder.txt", "folder|directory"), ("vanished.txt", "No such file")):
+                ini = self.ini(f"[n]\nplugin = {source}path = in/{bad}, in/{good}\n[o]\nplugin = jsonl/write\npath = out\nfields = id, text\n")
+                result = self.jevons("run", ini)
+                dead = self.read("t.rejected.jsonl").decode() if os.path.exists(self.path("t.rejected.jsonl")) else ""
+                self.assertNotEqual(result.status, 0, (source, bad))
+                self.assertIn(bad, result.err + dead)
+                self.assertRegex(result.err + dead, word)
+                if result.status == 3:
+                    self.assertEqual(json.loads(self.read("out"))["text"], "good")
+
+    def test_a_file_that_vanishes_while_the_folder_is_read(self):
+        for i in range(50):
+            self.write(f"in/{i:02}.txt", "x")
+        p = self.start("run", self.ini("[n]\nplugin = files\npath = in\nin_flight = 1\n[w]\nplugin = probe/work\nms = 50\nthreads = 1\n[s]\nplugin = stdout\nin = work\n"))
+        p.stdout.readline()
+        os.unlink(self.path("in/49.txt"))
+        out, err = p.communicate(timeout=60)
+        self.assertEqual(p.returncode, 3, err)
+        self.assertEqual(len(out.splitlines()), 48)
+        self.assertEqual([json.loads(row)["id"] for row in self.read("t.rejected.jsonl").splitlines()], ["49.txt"])
+
+
+class Files(Faults):
+    def test_a_megabyte_of_garbage(self):
+        dice = random.Random(1)
+        n = 1 << 20
+        printable = string.ascii_letters + string.digits + string.punctuation + " "
+        for content in (dice.randbytes(n), "".join(dice.choices(printable + "\n", k=n)), "".join(dice.choices(printable, k=n)), b"\0" * n, b"[" * n, b"\n" * n,
+                        b"\xef\xbb\xbf" + b"=\n" * (n // 2), b" \t" * (n // 2), b"[a]\n" * (n // 4)):
+            self.write("t.ini", content)
+            for command in ("check", "run", "graph"):
+                result = self.jevons(command, "t.ini", timeout=60)
+                self.assertEqual(result.status, 2)
+                self.assertTrue(result.err.startswith("t.ini:"), result.err[:200])
+                self.assertLessEqual(len(result.messages), 101)
+                self.assertTrue(all(c.isprintable() for m in result.messages for c in m))
+
+    def test_a_long_value_from_end_to_end(self):
+        template = "x" * 99_990 + " {text} end"
+        ini = self.ini(NUMBERS + f"[p]\nplugin = prompt\ntext = {template}\n[o]\nplugin = jsonl/write\npath = out\nfields = prompt\n")
+        self.assertEqual(self.jevons("run", ini).status, 0)
+        self.assertEqual([json.loads(row)["prompt"] for row in self.read("out").splitlines()], [template.replace("{text}", str(i)) for i in range(10)])
+
+    def test_what_is_no_plugin(self):
+        """Named as one, in a folder of plugins."""
+        with open(jv.PROBE + "/jv_probe.so", "rb") as f:
+            whole = f.read()
+        with open(jv.JEVONS, "rb") as f:
+            program = f.read()
+        cases = {"empty": b"", "text": b"hello\n", "cut": whole[:len(whole) // 3], "head": whole[:64], "program": program}
+        for name, content in cases.items():
+            self.write(f"jv_{name}.so", content)
+        os.mkdir(self.path("jv_folder.so"))
+        os.symlink("nowhere", self.path("jv_dangling.so"))
+        for name in [*cases, "folder"]:
+            self.write("t.ini", f"[n]\nplugin = {name}\n[o]\nplugin = null\n[pipeline]\nplugin_path = .\n")
+            result = self.jevons("check", "t.ini")
+            self.assertEqual(result.status, 2, name)
+            self.assertRegex(result.err, rf"^t.ini:2: `plugin`: .*jv_{name}.so (does not load|is refused)")
+            self.assertEqual(len(result.messages), 1, result.err)
+        self.assertIn("null", self.jevons("plugins", ".").text)
+
 
 if __name__ == "__main__":
     jv.main()

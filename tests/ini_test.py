@@ -192,6 +192,120 @@ stray
             (29, "neither [section] nor key = value nor comment"),
         ])
 
+    def test_fifteen_mistakes(self):
+        """Each is told once, with its line and what to do; what follows from it is not."""
+        self.write("in.txt", "a line\n")
+        ini = self.ini("""[in]
+plugin = lines
+path = in.txt
+max_lin = 5
+[typo]
+plugin = clen
+[tmpl]
+plugin = prompt
+[limit]
+plugin = limit
+count = 5
+[cut]
+plugin = chunk
+size = 0
+[slow]
+plugin = probe/work
+ms = 5 miles
+[m]
+plugin = merge
+[out]
+plugin = null
+[limit]
+plugin = null
+[two]
+plugin = jsonl/write
+from = in
+path = two.jsonl
+path = three.jsonl
+[lost]
+plugin = null
+from = inn
+[a]
+plugin = clean
+from = b
+[b]
+plugin = clean
+from = a
+[t1]
+plugin = clean
+from = in
+[t2]
+plugin = clean
+from = in
+[meet]
+plugin = null
+from = t1, t2
+[way]
+plugin = route
+in = line
+from = in
+to.x = 1
+to.y = *
+[x]
+plugin = null
+from = way.x
+[in2]
+plugin = lines
+path = in.txt
+[typ]
+plugin = probe/verdict
+in = line
+[typ_end]
+plugin = null
+[file]
+plugin = prompt
+text = @missing.txt
+from = in
+[file_end]
+plugin = null
+timeout = 5s
+[trap]
+plugin = prompt
+text: a = b
+from = in
+[trap_end]
+plugin = null
+""")
+        self.check_problems(ini, [
+            (4, 'unknown key `max_lin`, did you mean `max_line`?'),
+            (6, 'no plugin clen (jv_clen.so), did you mean `clean`?'),
+            (7, '[tmpl] needs `text` (text): the template'),
+            (14, '`size`: 0 is outside 1..'),
+            (17, '`ms`: "5 miles" is not a number with ms, s, m or h'),
+            (22, 'section [limit] stands at t.ini:9 already'),
+            (28, '`path` of [two] stands at t.ini:27 already'),
+            (31, 'no stage [inn], did you mean `in`?'),
+            (34, '[a] leads back to itself'),
+            (46, '[meet] would get each record of [in] twice, by [t1] and by [t2]: put'),
+            (47, 'nothing reads [way].y; `plugin = null` discards'),
+            (61, '[typ]: it reads `line` as utf8, but in2 (t.ini:56) makes it i64'),
+            (66, '`text`: missing.txt: No such file'),
+            (70, '`timeout`: not in this version'),
+            (73, '`:` before the first `=`: write `key = value`'),
+        ])
+
+    def test_what_may_be_meant_is_not_told_besides(self):
+        """A section that is none, or reads what is none, may be what reads a port that nobody else does."""
+        source = "[n]\nplugin = probe/numbers\n"
+        self.check_problems(self.ini(source + "[o o]\nplugin = null\n"), [(3, "is no name for a section")])
+        self.check_problems(self.ini(source + "[s]\nplugin = nul\nfrom = n\n"), [(4, "no plugin nul")])
+        self.check_problems(self.ini(source + "[s]\nplugin = null\nfrom = nn\n"), [(5, "did you mean `n`?")])
+        self.check_problems(self.ini(source + "[s]\nplugin = null\nfrom: n\n"), [(5, "`:` before the first `=`")])
+        self.check_problems(self.ini(source + "[n]\nplugin = null\n"), [(3, "stands at t.ini:1 already")])
+        self.check_problems(self.ini(source + "[m]\nplugin = probe/numbers\n[s]\nplugin = null\nfrom = mm\n"), [(1, "nothing reads [n]"), (7, "did you mean `m`?")])
+
+    def test_beside_a_cycle(self):
+        """It is told once, and what has nothing to do with it is looked at all the same."""
+        ini = self.ini("[a]\nplugin = probe/work\nfrom = n, b, c\n[b]\nplugin = probe/work\nfrom = a\n[c]\nplugin = probe/work\nfrom = a\n[n]\nplugin = probe/numbers\n"
+                       "[s]\nplugin = stdout\nin = txt\n[t]\nplugin = null\nfrom = c\n")
+        self.check_problems(ini, [(3, "[a] leads back to itself"), (14, "no field `txt` comes here, did you mean `text`?")])
+
     def test_lines(self):
         cases = [
             ("key = 1", 1, "`key` stands before the first [section]"),
