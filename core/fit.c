@@ -13,9 +13,6 @@
 #define MAX_CTX (64u << 20)
 #define MAX_THREADS 1024
 
-/* Bytes of a struct up to and with the last member it had in version 1.0; no version has fewer. */
-#define SIZE_1_0(T, last) (offsetof(T, last) + sizeof(((T *)0)->last))
-
 static int32_t check_size(const char *what, uint32_t theirs, size_t first, size_t ours, jv_err *err)
 {
     if (theirs >= first && theirs <= ours && theirs % _Alignof(void *) == 0) return JV_OK;
@@ -39,13 +36,13 @@ static int32_t check_layout(const jv_plugin *d, jv_err *err)
         uint32_t theirs;
         size_t first, ours;
     } sizes[] = {
-        {"jv_plugin", d->struct_size, SIZE_1_0(jv_plugin, stages), sizeof(jv_plugin)},
-        {"jv_stage", d->stage_size, SIZE_1_0(jv_stage, close), sizeof(jv_stage)},
-        {"jv_field", d->field_size, SIZE_1_0(jv_field, help), sizeof(jv_field)},
-        {"jv_port", d->port_size, SIZE_1_0(jv_port, reserved), sizeof(jv_port)},
-        {"jv_opt", d->opt_size, SIZE_1_0(jv_opt, help), sizeof(jv_opt)},
-        {"jv_counter", d->counter_size, SIZE_1_0(jv_counter, reserved), sizeof(jv_counter)},
-        {"jv_service", d->service_size, SIZE_1_0(jv_service, api), sizeof(jv_service)},
+        {"jv_plugin", d->struct_size, JVC_SIZE_1_0(jv_plugin, stages), sizeof(jv_plugin)},
+        {"jv_stage", d->stage_size, JVC_SIZE_1_0(jv_stage, close), sizeof(jv_stage)},
+        {"jv_field", d->field_size, JVC_SIZE_1_0(jv_field, help), sizeof(jv_field)},
+        {"jv_port", d->port_size, JVC_SIZE_1_0(jv_port, reserved), sizeof(jv_port)},
+        {"jv_opt", d->opt_size, JVC_SIZE_1_0(jv_opt, help), sizeof(jv_opt)},
+        {"jv_counter", d->counter_size, JVC_SIZE_1_0(jv_counter, reserved), sizeof(jv_counter)},
+        {"jv_service", d->service_size, JVC_SIZE_1_0(jv_service, api), sizeof(jv_service)},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (check_size(sizes[i].what, sizes[i].theirs, sizes[i].first, sizes[i].ours, err) < 0) return JV_BAD;

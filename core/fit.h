@@ -7,6 +7,9 @@
 
 #include "util.h"
 
+/* Bytes of a struct up to and with the last member it had in version 1.0; no version has fewer. */
+#define JVC_SIZE_1_0(T, last) (offsetof(T, last) + sizeof(((T *)0)->last))
+
 /* A copy of the plugin's description with rows of this host's sizes: what a plugin that was built against an older
  * minor version does not have is zero. Empty tables become null. `name` is that of the file. Everything belongs to mem.
  * Null: refused, err says why, with both sides. */

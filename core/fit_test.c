@@ -152,7 +152,7 @@ static void kinds(void **state)
     WRONG(fitting, o.stages[0].flags |= JV_ENDLESS, "JV_ENDLESS, which takes a source");
     WRONG(fitting, o.stages[0].flags |= JV_SPLIT | JV_MERGE, "JV_SPLIT and JV_MERGE");
     WRONG(fitting, o.stages[0].flags |= JV_ORDERED, "JV_PARALLEL and JV_ORDERED");
-    WRONG(fitting, o.stages[0].flags |= 128, "has flags 0x81, the host knows 0x7f");
+    WRONG(fitting, o.stages[0].flags |= 256, "has flags 0x101, the host knows 0xff");
     WRONG(fitting, o.stages[0].threads = 1025, "wants 1025 threads, the host gives 1024");
     WRONG(fitting, o.stages[0].flags = 0, "wants more than 1 thread but is not JV_PARALLEL");
     WRONG(fitting, o.stages[0].ctx_size = (64 << 20) + 1, "67108865 bytes, the host gives 67108864");

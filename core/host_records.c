@@ -1,4 +1,5 @@
 /* host_records.c: what plugins call to begin, fork, give away, cancel and tell apart records. */
+#include "fit.h"
 #include "host.h"
 
 #include <stdlib.h>
@@ -73,7 +74,7 @@ static int32_t check_begin(const struct jvc_stage *s, const jv_origin *o, jv_err
     if (s->kind != JVC_SOURCE) return jv_fail(err, JV_FATAL, "the plugin begins records but is no source");
     if (s->def->poll && (!c || c->stage != s))
         return jv_fail(err, JV_FATAL, "the plugin begins a record outside of poll");
-    if (o->struct_size < sizeof *o) /* that of the first version */
+    if (o->struct_size < JVC_SIZE_1_0(jv_origin, user))
         return jv_fail(err, JV_FATAL, "the plugin gives a jv_origin of %u bytes", o->struct_size);
     if (!o->position.n || o->position.n > 4096 || !jvc_utf8_valid(o->position.p, o->position.n, NULL))
         return jv_fail(err, JV_BAD, "a position is 1 to 4096 bytes of UTF-8");

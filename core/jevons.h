@@ -24,9 +24,9 @@
  *         stage  a thread that runs a function of this instance, or one of a source's own (of one without poll)
  *         own    one of a source's own threads alone
  *         any    any thread at all
- *   when  open, start, poll, process: while that function of the instance runs; running: from start to close;
- * always: from
- *         open to close; begun: with a buffer just begun, in poll or in an own thread
+ *   when  open, start, poll, process: while that function of the instance runs
+ *         running: from start to close;  always: from open to close
+ *         begun: with a buffer just begun, in poll or in an own thread
  * Two functions under one comment share its tag. Every pointer argument is non-null unless its line says otherwise.
  * Strings returned live as long as their line says.
  *
@@ -109,8 +109,9 @@ typedef struct jv_err {
 #define JV_PER_RECORD 1u /* option: a record may set it for itself (see `params`); not for a REF or a path */
 #define JV_NEUTRAL 2u    /* option: no result depends on it (a number of threads, a path of a log) */
 
-/* A field this stage reads or sets. Functions of the host take its number in this array, the row. `name` is also a key
- * in the INI that renames the field: `in = question`. The array ends with a null name. */
+/* A field this stage reads or sets. Functions of the host take its number in this array, the row. `name` is also a key in
+ * the INI that renames the field: `in = question`; keys of the host (`plugin`, `from`, `threads`, ...) are taken. The array
+ * ends with a null name. */
 typedef struct jv_field {
     const char *name;  /* of the row: in, out, source, ... */
     int32_t type;      /* JV_UTF8, ... */

@@ -6,9 +6,9 @@
  */
 #include "jevons.h"
 
-#define AT(at, struct_, member, ...) \
-    _Static_assert(offsetof(struct_, member) == (at), #struct_ "." #member " has moved"); \
-    _Static_assert(__builtin_types_compatible_p(__typeof__(((struct_ *)0)->member), __VA_ARGS__), \
+#define AT(at, struct_, member, ...)                                                                                   \
+    _Static_assert(offsetof(struct_, member) == (at), #struct_ "." #member " has moved");                              \
+    _Static_assert(__builtin_types_compatible_p(__typeof__(((struct_ *)0)->member), __VA_ARGS__),                      \
         #struct_ "." #member " is of another type")
 #define SIZE(struct_, n) _Static_assert(sizeof(struct_) == (n), #struct_ " has another size")
 #define GROWS(struct_, n) _Static_assert(sizeof(struct_) >= (n), #struct_ " has shrunk")

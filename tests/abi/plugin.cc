@@ -60,7 +60,8 @@ int32_t process(void *ctx, jv_buf *b, jv_err *err)
     const jv_host *h = c->h;
     jv_str text = h->get(h, b, IN);
     for (size_t i = 0; i < c->drop.n; i++)
-        if (c->drop.v[i].n == text.n && !std::memcmp(c->drop.v[i].p, text.p, text.n)) return jv_drop(err, "on the list");
+        if (c->drop.v[i].n == text.n && !std::memcmp(c->drop.v[i].p, text.p, text.n))
+            return jv_drop(err, "on the list");
     if (static_cast<double>(text.n) > c->most) return jv_fail(err, JV_BAD, "%zu bytes, at most %g", text.n, c->most);
     Cc p;
     int32_t rc = h->params(h, b, &p, err);
@@ -77,8 +78,8 @@ int32_t process(void *ctx, jv_buf *b, jv_err *err)
     return JV_OK;
 }
 
-const jv_stage stages[] = {{"cc", "says texts often", JV_PARALLEL, sizeof(Cc), 1, 0, fields, ports, opts, counters, nullptr,
-    open, nullptr, nullptr, process, nullptr, nullptr, nullptr, nullptr}};
+const jv_stage stages[] = {{"cc", "says texts often", JV_PARALLEL, sizeof(Cc), 1, 0, fields, ports, opts, counters,
+    nullptr, open, nullptr, nullptr, process, nullptr, nullptr, nullptr, nullptr}};
 
 } // namespace
 
