@@ -109,9 +109,9 @@ typedef struct jv_err {
 #define JV_PER_RECORD 1u /* option: a record may set it for itself (see `params`); not for a REF or a path */
 #define JV_NEUTRAL 2u    /* option: no result depends on it (a number of threads, a path of a log) */
 
-/* A field this stage reads or sets. Functions of the host take its number in this array, the row. `name` is also a key in
- * the INI that renames the field: `in = question`; keys of the host (`plugin`, `from`, `threads`, ...) are taken. The array
- * ends with a null name. */
+/* A field this stage reads or sets. Functions of the host take its number in this array, the row. `name` is also a
+ * key in the INI that renames the field: `in = question`; keys of the host (`plugin`, `from`, `threads`, ...) are
+ * taken. The array ends with a null name. */
 typedef struct jv_field {
     const char *name;  /* of the row: in, out, source, ... */
     int32_t type;      /* JV_UTF8, ... */
