@@ -340,6 +340,7 @@ static void open_stage(struct jvc_stage *s)
     jvc_call_enter(&call, s);
     s->open = true;
     int32_t rc = s->def->open ? s->def->open(s->ctx, &s->host, &err) : JV_OK;
+    err.text[sizeof err.text - 1] = 0; /* the plugin may have filled it to the brim */
     jvc_call_leave(&call);
     if (rc < 0) {
         jvc_problem(&s->pl->conf, s->sec->where, "[%s]: %s", s->sec->name, err.text);

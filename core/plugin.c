@@ -40,8 +40,8 @@ void jvc_plugin_folders(const char *const *plugin_path, size_t n)
     add_folder(jvc_strdup(JVC_PLUGIN_DIR));
 }
 
-/* Whether a file ends before what is to be mapped of it, as one does whose copying was broken off: ld.so does not look, and the
- * process would end by a signal. What else may be wrong ld.so tells. */
+/* Whether a file ends before what is to be mapped of it, as one does whose copying was broken off: ld.so does not look,
+ * and the process would end by a signal. What else may be wrong ld.so tells. */
 static bool is_cut(const char *path)
 {
     ElfW(Ehdr) head;

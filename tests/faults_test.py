@@ -4,12 +4,10 @@ import json
 import os
 import random
 import resource
-import shutil
 import signal
 import stat
 import string
 import subprocess
-import time
 
 import jv
 
@@ -220,6 +218,102 @@ class Files(Faults):
             self.assertRegex(result.err, rf"^t.ini:2: `plugin`: .*jv_{name}.so (does not load|is refused)")
             self.assertEqual(len(result.messages), 1, result.err)
         self.assertIn("null", self.jevons("plugins", ".").text)
+
+
+class Nonsense(Faults):
+    """Stages that answer anything at any of their functions, with a text that has no end in it."""
+
+    INI = "[n]\nplugin = absurd/source\n[f]\nplugin = absurd/filter\n[o]\nplugin = absurd/sink\n[pipeline]\nretry_after = 1ms\nplugin_path = " + jv.PROBE + "\n"
+
+    def answers(self, stage, at, answer):
+        self.write("t.ini", self.INI)
+        return self.jevons("run", "--json", "--quiet", "t.ini", f"{stage}.at={at}", f"{stage}.answer={answer}", timeout=60)
+
+    def test_beside_the_records(self):
+        for stage, line in (("n", 1), ("f", 3), ("o", 5)):
+            for at, status in (("open", 2), ("start", 1), ("flush", 1)):
+                for answer in (-1, -77, -(1 << 31)):
+                    result = self.answers(stage, at, answer)
+                    self.assertEqual(result.status, status, (stage, at, answer))
+                    self.assertIn(f"t.ini:{line}", result.messages[0])
+                    self.assertRegex(result.messages[0], r"[^x]x{495}$")
+
+    def test_poll(self):
+        for answer in (77, -77, 100, 101, -2, -4, -6, (1 << 31) - 1, -(1 << 31), 1):
+            result = self.answers("n", "poll", answer)
+            self.assertEqual(result.status, 1, answer)
+            self.assertIn(f"n (t.ini:1): the plugin's poll answers {answer}, which it may not", result.err)
+
+    def test_process(self):
+        for stage in "fo":
+            for answer in (77, -77, 100, -4, -5, -6, (1 << 31) - 1, -(1 << 31), 1, 30):
+                result = self.answers(stage, "process", answer)
+                self.assertEqual(result.status, 1, (stage, answer))
+                self.assertIn(f"{answer}, which is no verdict here (record 0)", result.err)
+                self.assertEqual(self.table(result)["stages"]["o"]["out"], 0)
+            for answer in (-1, -2):
+                result = self.answers(stage, "process", answer)
+                self.assertEqual(result.status, 3)
+                self.assertEqual([json.loads(row)["error"] for row in self.read("t.rejected.jsonl").splitlines()], ["x" * 495] * 10)
+
+    def test_a_port_that_is_none(self):
+        self.write("t.ini", self.INI)
+        for port in (1, -1, 31, (1 << 31) - 1, -(1 << 31)):
+            result = self.jevons("run", "--json", "--quiet", "t.ini", "n.at=emit", f"n.port={port}")
+            self.assertEqual(result.status, 1)
+            self.assertIn(f"the plugin emits to port {port} of 1", result.err)
+            self.assertEqual(self.table(result)["records"], 1)
+
+    def test_what_breaks_a_rule(self):
+        """The stages that the mock host is tested with."""
+        for rule, part in (("verdict", "answers 77"), ("port", "answers 1, "), ("done", "answers DONE"), ("cancelled", "nobody cancelled"), ("fork", "its stage is not JV_SPLIT")):
+            ini = self.ini(NUMBERS + "[u]\nplugin = unruly/filter\n[o]\nplugin = null\n")
+            result = self.jevons("run", ini, "u.rule=" + rule)
+            self.assertEqual(result.status, 1, (rule, result.err))
+            self.assertIn(part, result.err)
+            self.assertEqual(sum(self.settled(result)[:1]), 0)
+        for rule, part in (("forget", "made this record and did not emit it"), ("priority", "begins a record with priority 1"), ("outside", "")):
+            result = self.jevons("run", self.ini("[u]\nplugin = unruly/source\n[l]\nplugin = limit\ncount = 3\n[o]\nplugin = null\n"), "u.rule=" + rule)
+            self.assertIn(part, result.err)
+            self.assertEqual(result.status, 1 if part else 0)
+
+
+class Signals(Faults):
+    """SIGTERM while a stage is in a function of its own, whichever that is."""
+
+    def stopped(self, stage, at):
+        self.write("t.ini", Nonsense.INI)
+        p = self.start("run", "t.ini", f"{stage}.at={at}", f"{stage}.answer=0", f"{stage}.ms=300ms")
+        told = b""
+        while b"here" not in told:
+            told += os.read(p.stderr.fileno(), 4096)
+        p.send_signal(signal.SIGTERM)
+        out, err = p.communicate(timeout=60)
+        return p.returncode, (told + err).decode()
+
+    def test_start(self):
+        for stage in "nfo":
+            status, err = self.stopped(stage, "start")
+            self.assertEqual(status, 1, (stage, err))
+            self.assertIn("cut short: 0 finished, 0 cancelled", err)
+
+    def test_poll_and_process(self):
+        for stage, at in (("n", "poll"), ("f", "process"), ("o", "process")):
+            status, err = self.stopped(stage, at)
+            self.assertIn(status, (0, 1), (stage, err))
+            if status:
+                self.assertRegex(err, r"cut short: \d+ finished, \d+ cancelled")
+
+    def test_flush(self):
+        """All is delivered, and nothing is left to stop."""
+        for stage in "nfo":
+            status, err = self.stopped(stage, "flush")
+            self.assertEqual(status, 0, (stage, err))
+
+    def test_open(self):
+        """Nothing has begun: it ends the process as any other."""
+        status, err = self.stopped("f", "open")
+        self.assertEqual(status, -signal.SIGTERM, err)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 /*
  * absurd.c: a source, a filter and a sink that answer any number at any of their functions, with a text that has no end
- * in it, or emit to a port of any number: for what the host makes of that.
+ * in it, emit to a port of any number, or take their time where they are: for what the host makes of that.
  */
 #include "jevons.h"
 
+#include <poll.h>
 #include <string.h>
 
 struct absurd {
-    int64_t answer, port;
+    int64_t answer, port, ms;
     int32_t at;
     const jv_host *h;
     int64_t n;
@@ -18,6 +19,10 @@ enum { OPEN, START, POLL, PROCESS, FLUSH, EMIT, NEVER };
 static int32_t answer(const struct absurd *a, int32_t at, jv_err *err)
 {
     if (a->at != at) return JV_OK;
+    if (a->ms) {
+        a->h->log(a->h, JV_LOG_INFO, "here");
+        poll(NULL, 0, (int)a->ms);
+    }
     err->code = (int32_t)a->answer;
     memset(err->text, 'x', sizeof err->text);
     return (int32_t)a->answer;
@@ -61,6 +66,7 @@ static const jv_opt opts[] = {
     JV_OPT(struct absurd, at, "never", "open|start|poll|process|flush|emit|never", "which function answers so"),
     JV_OPT(struct absurd, answer, "77", "-2147483648..2147483647", "what it answers"),
     JV_OPT(struct absurd, port, "7", "-2147483648..2147483647", "at emit: to which port"),
+    JV_OPT(struct absurd, ms, "0", "ms 0..1m", "how long that takes; it says when it is there"),
     {0},
 };
 
