@@ -138,7 +138,6 @@ static size_t take_many(struct jvc_strand *st, jv_buf **v, size_t most)
 {
     size_t share = atomic_load(&st->waiting) / st->n_threads + 1, n = 0; /* others of this strand want some too */
     if (most > share) most = share;
-    if (st->sleepers) most = 1; /* and those that sleep have been woken for the rest */
     for (int lane = 0; lane < JVC_LANES; lane++)
         while (n < most && st->lanes[lane].first) v[n++] = jvc_list_take(&st->lanes[lane]);
     return n;
@@ -152,7 +151,8 @@ static jv_buf *next_of(struct jvc_thread *t)
     return i < t->n_batch ? t->batch[i] : NULL;
 }
 
-/* What another thread of a PARALLEL stage took and has not begun: it may be held up by the one before. Under the lock. */
+/* What another thread of a PARALLEL stage took and has not begun: it may be held up by the one before. Whoever was woken
+ * for it comes by here. Under the lock. */
 static size_t steal(struct jvc_strand *st, jv_buf **v)
 {
     for (uint32_t i = 0; st->parallel && i < st->n_threads; i++)
