@@ -132,7 +132,7 @@ bool jvc_stage_bind(struct jvc_stage *s)
     columns_in(s);
     find_params(s);
     for (uint32_t i = 0; i < s->n_declared; i++) {
-        if (jvc_bind_name(s, &s->rows[i], &err) >= 0) continue;
+        if (jvc_bind_name(s, &s->rows[i], &err) >= 0 || (s->faulty && (s->rows[i].access & JV_OUT))) continue;
         struct jvc_entry *e = jvc_section_entry(s->sec, s->def->fields[i].name);
         ok = false;
         jvc_problem(&s->pl->conf, e ? e->where : s->sec->where, "[%s]: %s", s->sec->name, err.text);

@@ -56,7 +56,7 @@ struct jvc_conf {
     struct jvc_arena mem; /* what options point to */
     size_t expanded;      /* bytes of all values, bounded */
     int includes;
-    bool full; /* larger than any pipeline: the rest was not read */
+    bool full;       /* larger than any pipeline: the rest was not read */
     bool ends_lost;  /* the last section was found wrong, see `after_lost` */
     bool lost_reads; /* one that was found wrong has a `from` */
 };

@@ -199,6 +199,7 @@ static void fail(struct jvc_stage *s, jv_buf *b, const jv_err *err)
 
 static void fatal(struct jvc_stage *s, jv_buf *b, const jv_err *err)
 {
+    jvc_count(&flow_of(s, b)->cancelled, 1); /* it is neither delivered nor rejected */
     fail(s, b, err); /* first: what stands behind this record in the order must not pass any more */
     jvc_places_leave(b->node, &s->after, err);
     jvc_node_worsen(b->node, JV_FATAL, err);
@@ -443,5 +444,6 @@ void jvc_flush(struct jvc_stage *s)
     jv_err err = c.err;
     err.text[sizeof err.text - 1] = 0;
     jvc_call_leave(&c);
-    if (rc < 0) jvc_pipeline_fail(s, NULL, &err);
+    if (rc > 0) jv_fail(&err, JV_FATAL, "the plugin's flush answers %d, which it may not", rc);
+    if (rc != JV_OK) jvc_pipeline_fail(s, NULL, &err);
 }

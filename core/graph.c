@@ -41,13 +41,27 @@ static bool reads_here(struct jvc_section *sec, const struct jvc_stage *above)
     return jvc_section_entry(sec, "from") || (above && above->kind != JVC_SINK);
 }
 
+/* A section without `plugin`, perhaps for a slip of the pen. */
+static void no_plugin(struct jvc_pipeline *pl, const struct jvc_section *sec)
+{
+    for (size_t i = 0; i < sec->n; i++) {
+        struct jvc_nearest near = {.name = sec->entries[i].name};
+        jvc_nearest_try(&near, "plugin");
+        if (!near.best) continue;
+        jvc_problem(&pl->conf, sec->entries[i].where, "[%s] needs `plugin`: unknown key `%s`%s", sec->name, near.name,
+            jvc_nearest_hint(&near));
+        return;
+    }
+    jvc_problem(&pl->conf, sec->where, "[%s] needs `plugin`", sec->name);
+}
+
 static struct jvc_stage *add_stage(struct jvc_pipeline *pl, struct jvc_section *sec, const struct jvc_stage *above)
 {
     jv_err err;
     struct jvc_plugin *plugin = NULL;
     struct jvc_entry *e = jvc_section_take(sec, "plugin");
     if (!e) {
-        if (!jvc_section_entry(sec, "plugin")) jvc_problem(&pl->conf, sec->where, "[%s] needs `plugin`", sec->name);
+        if (!jvc_section_entry(sec, "plugin")) no_plugin(pl, sec);
         return NULL;
     }
     const jv_stage *def = jvc_plugin_stage(e->value, &plugin, &err);
@@ -327,26 +341,31 @@ static void put_in_order(struct jvc_pipeline *pl)
     for (uint32_t i = 0; i < pl->n; i++) pl->stages[i]->at = i;
 }
 
-static void open_stage(struct jvc_stage *s)
+/* The plugin's own open; false: it refused, and why was told. */
+static bool call_open(struct jvc_stage *s)
 {
     jv_err err = {0};
     struct jvc_call call;
-    if (s->faulty || s->cut_off) return;
-    for (uint32_t i = 0; i < s->n_inputs; i++)
-        if (!s->inputs[i].up->opened_well) return; /* what comes here is not known; what is above was told */
-    for (uint32_t i = 0; i < s->n_refs; i++)
-        if (!s->refs[i]->opened_well) return;
-    if (!jvc_stage_bind(s)) return;
     jvc_call_enter(&call, s);
     s->open = true;
     int32_t rc = s->def->open ? s->def->open(s->ctx, &s->host, &err) : JV_OK;
     err.text[sizeof err.text - 1] = 0; /* the plugin may have filled it to the brim */
     jvc_call_leave(&call);
-    if (rc < 0) {
-        jvc_problem(&s->pl->conf, s->sec->where, "[%s]: %s", s->sec->name, err.text);
-        return;
-    }
-    s->opened_well = true;
+    if (rc > 0) jv_fail(&err, JV_FATAL, "the plugin's open answers %d, which it may not", rc);
+    if (rc != JV_OK) jvc_problem(&s->pl->conf, s->sec->where, "[%s]: %s", s->sec->name, err.text);
+    return rc == JV_OK;
+}
+
+/* Opens a stage, also below one that could not be opened: what comes from there is then not known for sure, and what
+ * might only follow from that is not told. */
+static void open_stage(struct jvc_stage *s)
+{
+    if (s->cut_off) return;
+    s->unsure = s->faulty;
+    for (uint32_t i = 0; i < s->n_inputs; i++) s->unsure |= s->inputs[i].up->unsure || !s->inputs[i].up->opened_well;
+    bool ready = jvc_stage_bind(s) && !s->faulty;
+    for (uint32_t i = 0; i < s->n_refs; i++) ready &= s->refs[i]->opened_well;
+    s->opened_well = ready && call_open(s);
     jvc_stage_columns(s);
 }
 

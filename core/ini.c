@@ -21,7 +21,8 @@
 struct reading {
     struct jvc_conf *conf;
     const char *file, *dir; /* owned by conf */
-    const char *text;       /* what is not read yet */
+    const char *text;       /* what is not read yet, */
+    size_t left;            /* so many bytes */
     int line;               /* number of the line handed out last */
     int blank;              /* blank lines since the last entry or its continuation */
     int depth;
@@ -217,9 +218,11 @@ static char *next_line(char *buf, int size, void *arg)
     struct reading *r = arg;
     has_come_back(r);
     if (!*r->text || is_full(r)) return NULL;
-    size_t n = strcspn(r->text, "\n"), len = n;
+    const char *end = memchr(r->text, '\n', r->left);
+    size_t n = end ? (size_t)(end - r->text) : r->left, len = n;
     const char *line = r->text;
-    r->text += n + (line[n] == '\n');
+    r->text += n + (end != NULL);
+    r->left -= n + (end != NULL);
     r->line++;
     if (len && line[len - 1] == '\r') len--;
     if (len > MAX_LINE || len + 3 > (size_t)size) {
@@ -387,10 +390,13 @@ void jvc_ini_read(struct jvc_conf *conf, const char *path, int depth, struct jvc
         jvc_problem(conf, from, "%s", err.text);
         return;
     }
-    struct reading r = {.conf = conf, .file = path, .text = text, .depth = depth};
+    struct reading r = {.conf = conf, .file = path, .text = text, .left = n, .depth = depth};
     r.dir = jvc_conf_own(conf, folder_of(path));
     if (text_ok(conf, path, text, n)) {
-        if (!strncmp(text, "\xef\xbb\xbf", 3)) r.text += 3;
+        if (!strncmp(text, "\xef\xbb\xbf", 3)) {
+            r.text += 3;
+            r.left -= 3;
+        }
         parse(&r);
     }
     free(r.copy);

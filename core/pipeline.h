@@ -196,6 +196,7 @@ struct jvc_stage {
     uint32_t at;                     /* in the pipeline's stages */
     bool faulty;                     /* something in its section is wrong: it is not opened */
     bool cut_off;                    /* something it reads, or what that reads, is not known: it is not opened */
+    bool unsure;                     /* it, or something above it, could not be opened: not all columns are known */
     bool open, opened_well, started; /* open was called, and said yes */
 
     struct jvc_input *inputs;
@@ -292,7 +293,7 @@ struct jvc_pipeline {
 
     int cancel_fd;           /* readable once it is cancelled: what a `wait` that is not a source's watches */
     struct jvc_watch *watch; /* that listens for signals */
-    atomic_bool stopping, cancelling, cancelled, failed, over;
+    atomic_bool stopping, cancelled, failed, over;
     atomic_bool cut_short; /* records were left out because of a signal */
     atomic_llong roots_done, roots_cancelled;
     atomic_llong bytes; /* of blocks that live */

@@ -40,9 +40,9 @@ void jvc_pipeline_stop(struct jvc_pipeline *pl)
         if (pl->stages[i]->kind == JVC_SOURCE) end_source(pl->stages[i]);
 }
 
+/* Whoever calls this finds every record cancelled when it returns, also while another thread is at the same. */
 void jvc_pipeline_cancel(struct jvc_pipeline *pl)
 {
-    if (atomic_exchange(&pl->cancelling, true)) return;
     jvc_pipeline_stop(pl); /* from here on no root is begun */
     for (uint32_t i = 0; i < pl->n; i++) {
         struct jvc_stage *s = pl->stages[i];
@@ -80,8 +80,8 @@ void jvc_stage_end(struct jvc_stage *s)
 
 void jvc_pipeline_fail(struct jvc_stage *s, const jv_buf *b, const jv_err *err)
 {
-    if (atomic_exchange(&s->pl->failed, true)) return; /* what follows from the first failure is not news */
-    jvc_say("%s: %s%s%s%s", jvc_stage_place(s), err->text, b ? " (record " : "", b ? b->node->id : "", b ? ")" : "");
+    if (!atomic_exchange(&s->pl->failed, true)) /* what follows from the first failure is not news */
+        jvc_say("%s: %s%s%s%s", jvc_stage_place(s), err->text, b ? " (record " : "", b ? b->node->id : "", b ? ")" : "");
     jvc_pipeline_cancel(s->pl);
 }
 
@@ -218,9 +218,10 @@ static bool start_stage(struct jvc_stage *s)
     int32_t rc = s->def->start ? s->def->start(s->ctx, &err) : JV_OK;
     err.text[sizeof err.text - 1] = 0;
     jvc_call_leave(&call);
-    s->started = rc >= 0;
-    if (rc < 0) jvc_pipeline_fail(s, NULL, &err);
-    return rc >= 0;
+    s->started = rc == JV_OK;
+    if (rc > 0) jv_fail(&err, JV_FATAL, "the plugin's start answers %d, which it may not", rc);
+    if (rc != JV_OK) jvc_pipeline_fail(s, NULL, &err);
+    return rc == JV_OK;
 }
 
 /* Sources last, but for those that others refer to: what they begin must find everything ready. */

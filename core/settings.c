@@ -53,10 +53,24 @@ static void unknown_setting(struct jvc_pipeline *pl, const struct jvc_entry *e)
         near.best ? jvc_nearest_hint(&near) : ";", list);
 }
 
+/* An indented line that begins like a setting was hardly meant as more of the one above. */
+static void indented_settings(struct jvc_pipeline *pl, const struct jvc_entry *e)
+{
+    for (size_t i = 0; i < e->n_more; i++) {
+        const char *line = e->raw + e->more[i].at;
+        size_t n = strcspn(line, " \t=\n");
+        const jv_opt *o = settings_opts;
+        while (o->name && (strncmp(o->name, line, n) || o->name[n])) o++;
+        if (n && o->name && line[n + strspn(line + n, " \t")] == '=')
+            jvc_problem(&pl->conf, (struct jvc_where){e->where.file, e->more[i].line, NULL},
+                "`%s =` is indented, so it belongs to the value of `%s`: unindent it", o->name, e->name);
+    }
+}
+
 static void check_settings(struct jvc_pipeline *pl, struct jvc_section *sec, const struct settings *s)
 {
     struct jvc_entry *e;
-    if ((e = jvc_section_entry(sec, "name")) && (!*s->name || strchr(s->name, '/')))
+    if ((e = jvc_section_entry(sec, "name")) && (!*s->name || strpbrk(s->name, "/\n")))
         jvc_problem(&pl->conf, e->where, "`name`: \"%.60s\" is no name for a pipeline", s->name);
     if ((e = jvc_section_entry(sec, "dead_letter")) && !*s->dead_letter)
         jvc_problem(&pl->conf, e->where, "`dead_letter`: no path");
@@ -81,8 +95,10 @@ void jvc_pipeline_settings(struct jvc_pipeline *pl, const char *file)
             jvc_problem(&pl->conf, e->where, "`%s`: %s", o->name, err.text);
     }
     if (sec) check_settings(pl, sec, &s);
-    for (size_t i = 0; sec && i < sec->n; i++)
+    for (size_t i = 0; sec && i < sec->n; i++) {
         if (!sec->entries[i].used) unknown_setting(pl, &sec->entries[i]);
+        indented_settings(pl, &sec->entries[i]);
+    }
     if (*s.name) pl->name = jvc_conf_own(&pl->conf, jvc_strdup(s.name));
     if (*s.dead_letter) pl->dead_path = jvc_conf_own(&pl->conf, jvc_strdup(s.dead_letter));
     pl->stop_on_error = s.on_error == 1;

@@ -123,6 +123,10 @@ static const char *key_at(const struct jvc_stage *s, uint32_t i)
 
 static void unknown_key(struct jvc_stage *s, const struct jvc_entry *e)
 {
+    if (s->kind != JVC_SOURCE && (!strcmp(e->name, "in_flight") || !strcmp(e->name, "priority"))) {
+        jvc_problem(&s->pl->conf, e->where, "`%s`: only a source has it, and [%s] is none", e->name, s->sec->name);
+        return;
+    }
     struct jvc_nearest near = {.name = e->name};
     char list[400] = "";
     size_t n = 0;
@@ -206,23 +210,25 @@ static bool readable(int32_t has, int32_t wants)
     return wants == JV_UTF8 && has == JV_JSON;
 }
 
-/* Whether a record may come from t to s. */
-static bool stands_above(const struct jvc_stage *t, const struct jvc_stage *s)
+/* Marks, by their place in the order, all stages from which a record may come to s. */
+static void mark_above(const struct jvc_stage *s, bool *above)
 {
-    for (uint32_t i = 0; i < s->n_inputs; i++)
-        if (s->inputs[i].up == t || stands_above(t, s->inputs[i].up)) return true;
-    return false;
+    for (uint32_t i = 0; i < s->n_inputs; i++) {
+        const struct jvc_stage *up = s->inputs[i].up;
+        if (above[up->at]) continue;
+        above[up->at] = true;
+        mark_above(up, above);
+    }
 }
 
-/* Whether the slot may hold something in a buffer that comes to s. */
-static bool slot_used_above(const struct jvc_stage *s, uint32_t at)
+/* Whether the slot may hold something in a buffer that comes to a stage below those. */
+static bool slot_used_above(const struct jvc_pipeline *pl, const bool *above, uint32_t at)
 {
-    for (uint32_t i = 0; i < s->pl->n; i++) {
-        const struct jvc_stage *t = s->pl->stages[i];
-        for (uint32_t k = 0; k < t->n_rows; k++)
-            if (t->rows[k].kind == JVC_SLOT && (t->rows[k].access & JV_OUT) && t->rows[k].at == at && stands_above(t, s))
-                return true;
-    }
+    for (uint32_t i = 0; i < pl->n; i++)
+        for (uint32_t k = 0; above[i] && k < pl->stages[i]->n_rows; k++) {
+            const struct jvc_row_of *r = &pl->stages[i]->rows[k];
+            if (r->kind == JVC_SLOT && (r->access & JV_OUT) && r->at == at) return true;
+        }
     return false;
 }
 
@@ -231,15 +237,19 @@ static bool slot_used_above(const struct jvc_stage *s, uint32_t at)
 static uint32_t slot_of(const struct jvc_stage *s, const char *name, int32_t type)
 {
     struct jvc_pipeline *pl = s->pl;
-    for (uint32_t i = 0; i < pl->n; i++) {
+    bool *above = jvc_alloc(pl->n);
+    uint32_t found = UINT32_MAX;
+    mark_above(s, above);
+    for (uint32_t i = 0; i < pl->n && found == UINT32_MAX; i++) {
         const struct jvc_stage *t = pl->stages[i];
         for (uint32_t k = 0; t != s && k < t->n_rows; k++) {
             const struct jvc_row_of *r = &t->rows[k];
             bool same = r->kind == JVC_SLOT && (r->access & JV_OUT) && r->type == type && !strcmp(r->name, name);
-            if (same && !slot_used_above(s, r->at)) return r->at;
+            if (same && !slot_used_above(pl, above, r->at)) found = r->at;
         }
     }
-    return pl->n_slots++;
+    free(above);
+    return found == UINT32_MAX ? pl->n_slots++ : found;
 }
 
 static const char *made_by(const struct jvc_stage *by)
@@ -248,7 +258,7 @@ static const char *made_by(const struct jvc_stage *by)
 }
 
 /* Binds to a column that is there, if its type and the ways it comes by allow. */
-static int32_t bind_column(struct jvc_row_of *row, const struct jvc_column *c, jv_err *err)
+static int32_t bind_column(const struct jvc_stage *s, struct jvc_row_of *row, const struct jvc_column *c, jv_err *err)
 {
     if (c->differs)
         return jv_fail(err, JV_BAD, "it reads `%s` as %s, but %s makes it %s, and %s another type", row->name,
@@ -256,7 +266,7 @@ static int32_t bind_column(struct jvc_row_of *row, const struct jvc_column *c, j
     if (!readable(c->c.type, row->type))
         return jv_fail(err, JV_BAD, "it reads `%s` as %s, but %s makes it %s", row->name, jvc_type_name(row->type),
             made_by(c->by), jvc_type_name(c->c.type));
-    if ((c->c.flags & JV_OPTIONAL) && !(row->access & JV_OPTIONAL))
+    if ((c->c.flags & JV_OPTIONAL) && !(row->access & JV_OPTIONAL) && !s->unsure)
         return jv_fail(err, JV_BAD, "it reads `%s`, which %s makes but which does not come by way of %s", row->name,
             made_by(c->by), made_by(c->missing));
     row->kind = c->of.kind;
@@ -272,11 +282,11 @@ static int32_t bind_input(struct jvc_stage *s, struct jvc_row_of *row, jv_err *e
     size_t n = 0;
     for (uint32_t i = 0; i < s->in.n; i++) {
         const struct jvc_column *c = &s->in.v[i];
-        if (!strcmp(c->c.name, row->name)) return bind_column(row, c, err);
+        if (!strcmp(c->c.name, row->name)) return bind_column(s, row, c, err);
         jvc_nearest_try(&near, c->c.name);
         if (n < sizeof list) n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", c->c.name);
     }
-    if (row->access & JV_OPTIONAL) {
+    if ((row->access & JV_OPTIONAL) || s->unsure) {
         row->kind = JVC_ABSENT;
         return JV_OK;
     }

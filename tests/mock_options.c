@@ -296,7 +296,9 @@ static void own(mock *m, void *p)
 
 char *mk_keep(mock *m, const char *p, size_t n)
 {
-    char *copy = mk_must(strndup(p, n));
+    char *copy = mk_must(malloc(n + 1));
+    if (n) memcpy(copy, p, n);
+    copy[n] = 0;
     own(m, copy);
     return copy;
 }

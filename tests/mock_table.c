@@ -50,7 +50,9 @@ jv_buf *mk_buf_new(mock *m, const char *id, size_t n, jv_buf *parent)
     b->source = b->root->source;
     b->user = b->root->user;
     b->owner = pthread_self();
-    b->id = mk_must(strndup(id, n));
+    b->id = mk_must(malloc(n + 1));
+    memcpy(b->id, id, n);
+    b->id[n] = 0;
     for (int i = 0; parent && i < m->n_slots; i++) mk_value_share(m, &b->v[i], &parent->v[i]);
     lock(m);
     b->number = ++m->next_number;

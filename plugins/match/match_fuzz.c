@@ -48,8 +48,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const jv_host host = {.cancelled = not_cancelled};
     const char *line = size ? memchr(data, '\n', size) : NULL;
     size_t n = line ? (size_t)(line - (const char *)data) : size;
-    char *text = strndup((const char *)data, n);
+    char *text = malloc(n + 1);
     if (!text) die("no memory");
+    if (n) memcpy(text, data, n);
+    text[n] = 0;
     struct pattern p = {0};
     jv_err err;
     if (line && pattern_compile(&p, text, false, &err) == JV_OK) {

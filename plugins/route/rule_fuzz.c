@@ -25,8 +25,10 @@ static void try_values(const struct rule *r, bool numbers)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *text = strndup((const char *)data, size);
+    char *text = malloc(size + 1);
     check(text != NULL);
+    if (size) memcpy(text, data, size);
+    text[size] = 0;
     if (utf8_valid(text, strlen(text)) < strlen(text)) text[0] = 0; /* the host takes no other */
     for (int numbers = 0; numbers < 2; numbers++) {
         struct rule r;

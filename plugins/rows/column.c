@@ -84,15 +84,50 @@ static int32_t out_of_range(const struct column *c, jv_str number, jv_err *err)
         type_names[c->type]);
 }
 
-/* The functions of <stdlib.h> stop at the first byte that belongs to no number; behind every number here stands one:
- * a comma, a bracket, a space or the NUL at the end of a cell. */
 static int32_t to_int(const struct column *c, jv_str json, int64_t least, int64_t most, int64_t *v, jv_err *err)
 {
+    char text[24]; /* JSON has no leading zeros: what is longer is out of range */
     bool whole = !memchr(json.p, '.', json.n) && !memchr(json.p, 'e', json.n) && !memchr(json.p, 'E', json.n);
     if (!whole) return unwanted(c, "a number with a fraction or an exponent", err);
+    if (json.n >= sizeof text) return out_of_range(c, json, err);
+    memcpy(text, json.p, json.n);
+    text[json.n] = 0;
     errno = 0;
-    *v = strtoll(json.p, NULL, 10);
+    *v = strtoll(text, NULL, 10);
     return errno || *v < least || *v > most ? out_of_range(c, json, err) : JV_OK;
+}
+
+/* A number's text with a NUL behind it: in `few` where it fits, else to be freed by number_done. Null: no memory. */
+static char *number_text(jv_str json, char *few, size_t size)
+{
+    char *text = json.n < size ? few : malloc(json.n + 1);
+    if (!text) return NULL;
+    memcpy(text, json.p, json.n);
+    text[json.n] = 0;
+    return text;
+}
+
+static void number_done(char *text, const char *few)
+{
+    if (text != few) free(text);
+}
+
+static int32_t to_double(const struct column *c, jv_str json, double *v, jv_err *err)
+{
+    char few[64], *text = number_text(json, few, sizeof few);
+    if (!text) return jv_fail(err, JV_FATAL, "out of memory");
+    *v = strtod(text, NULL);
+    number_done(text, few);
+    return isfinite(*v) ? JV_OK : out_of_range(c, json, err);
+}
+
+static int32_t to_float(const struct column *c, jv_str json, float *v, jv_err *err)
+{
+    char few[64], *text = number_text(json, few, sizeof few);
+    if (!text) return jv_fail(err, JV_FATAL, "out of memory");
+    *v = strtof(text, NULL);
+    number_done(text, few);
+    return isfinite(*v) ? JV_OK : out_of_range(c, json, err);
 }
 
 static int32_t add_element(const struct column *c, jv_str json, struct row *arena, jv_err *err)
@@ -109,8 +144,9 @@ static int32_t add_element(const struct column *c, jv_str json, struct row *aren
         row_add(arena, (const char *)&(int32_t){(int32_t)wide}, sizeof(int32_t));
         return JV_OK;
     }
-    float v = strtof(json.p, NULL);
-    if (!isfinite(v)) return out_of_range(c, json, err);
+    float v;
+    int32_t rc = to_float(c, json, &v, err);
+    if (rc != JV_OK) return rc;
     row_add(arena, (const char *)&v, sizeof v);
     return JV_OK;
 }
@@ -186,8 +222,7 @@ static int32_t convert(const struct column *c, jv_str json, struct row *arena, s
     } else if (c->type == JV_I64) {
         return to_int(c, json, INT64_MIN, INT64_MAX, &v->i, err);
     } else {
-        v->f = strtod(json.p, NULL);
-        return isfinite(v->f) ? JV_OK : out_of_range(c, json, err);
+        return to_double(c, json, &v->f, err);
     }
     v->n = arena->n - v->at;
     return rc;
