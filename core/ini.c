@@ -349,13 +349,14 @@ static char *folder_of(const char *path)
 
 #ifdef JVC_INIH_TUNABLE
 /* Debian's build of inih has its settings as variables. */
-static void tune(const char *text)
+static void tune(const char *text, size_t left)
 {
     size_t longest = 0;
-    for (size_t n; *text; text += n + (text[n] == '\n')) {
-        n = strcspn(text, "\n");
-        if (n > longest) longest = n;
+    for (const char *end; (end = memchr(text, '\n', left)); text = end + 1) {
+        if ((size_t)(end - text) > longest) longest = (size_t)(end - text);
+        left -= (size_t)(end - text) + 1;
     }
+    if (left > longest) longest = left;
     ini_use_stack = 0;
     ini_allow_realloc = 0;
     ini_initial_alloc = ini_max_line = (int)(longest < MAX_LINE ? longest : MAX_LINE) + 16;
@@ -367,7 +368,7 @@ static void parse(struct reading *r)
 {
     size_t before = r->conf->n_problems;
 #ifdef JVC_INIH_TUNABLE
-    tune(r->text);
+    tune(r->text, r->left);
 #endif
     int rc = ini_parse_stream(next_line, r, on_entry, r);
     has_come_back(r);
