@@ -130,7 +130,7 @@ class Usage(jv.Case):
             self.assertEqual((result.status, result.err), (0, ""))
 
     def test_the_manual_tells_the_same(self):
-        page = source("docs", "jevons.1")
+        page = source("core", "docs", "jevons.1")
         synopsis, described = page[page.index(".Sh SYNOPSIS"):page.index(".Sh DESCRIPTION")], page[page.index("The commands are:"):]
         takes = {}
         for form in synopsis.split("\n.Nm\n")[1:]:
@@ -143,7 +143,7 @@ class Usage(jv.Case):
         self.assertEqual(sorted("--" + o for o in re.findall(r"^\.It Fl -(\w+)", described, re.M)), options)
 
     def test_the_manual_names_every_key(self):
-        page = source("docs", "jevons.1")
+        page = source("core", "docs", "jevons.1")
         told = {key for line in re.findall(r"^\.It Ic (.*)", page, re.M) for key in line.split(" , ")}
         self.write("t.ini", "[pipeline]\nnix = 1\n[a]\nplugin = text\ntext = x\n[b]\nplugin = null\nnix = 1\n")
         errors = self.jevons("check", "t.ini").err
@@ -151,7 +151,7 @@ class Usage(jv.Case):
         self.assertLessEqual(taken, told)
 
     def test_the_manual_is_well_formed(self):
-        page, checked = os.path.join(jv.SOURCE, "docs", "jevons.1"), 0
+        page, checked = os.path.join(jv.SOURCE, "core", "docs", "jevons.1"), 0
         for command in (["mandoc", "-T", "lint", "-W", "warning", page], ["groff", "-mdoc", "-ww", "-z", page]):
             if shutil.which(command[0]):
                 p = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -163,7 +163,7 @@ class Usage(jv.Case):
     def complete(self, *words):
         """What bash offers for the last of these words."""
         script = ('. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _jevons; printf "%s\\n" "${COMPREPLY[@]}"')
-        p = subprocess.run(["bash", "-c", script, "bash", os.path.join(jv.SOURCE, "docs", "completion", "jevons.bash"), jv.JEVONS,
+        p = subprocess.run(["bash", "-c", script, "bash", os.path.join(jv.SOURCE, "core", "docs", "completion", "jevons.bash"), jv.JEVONS,
                             *words], cwd=self.folder, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.assertEqual((p.returncode, p.stderr), (0, b""))
         return sorted(p.stdout.decode().split("\n")[:-1])
@@ -186,13 +186,13 @@ class Usage(jv.Case):
         self.assertEqual(self.complete("new", "x", "a"), ["asub"])
 
     def test_zsh_tells_the_same(self):
-        text = source("docs", "completion", "_jevons")
+        text = source("core", "docs", "completion", "_jevons")
         self.assertEqual(re.findall(r"^ {8}'(\w+):", text, re.M), list(self.words()))
         cases = dict(re.findall(r"^ {8}(\w+)\)(.*?);;", text, re.M | re.S))
         for command, options in self.words().items():
             self.assertEqual(set(re.findall(r"(--\w+)\[", cases.get(command, ""))), set(options), command)
         if shutil.which("zsh"):
-            self.assertEqual(subprocess.run(["zsh", "-n", os.path.join(jv.SOURCE, "docs", "completion", "_jevons")]).returncode, 0)
+            self.assertEqual(subprocess.run(["zsh", "-n", os.path.join(jv.SOURCE, "core", "docs", "completion", "_jevons")]).returncode, 0)
 
 
 class New(jv.Case):
