@@ -121,9 +121,15 @@ static const char *key_at(const struct jvc_stage *s, uint32_t i)
     return i - n < JVC_N_HOST_KEYS ? jvc_host_keys[i - n] : NULL;
 }
 
+/* Whether a key of the host means nothing here: the window and the priority are a source's. */
+static bool is_for_others(const struct jvc_stage *s, const char *key)
+{
+    return s->kind != JVC_SOURCE && (!strcmp(key, "in_flight") || !strcmp(key, "priority"));
+}
+
 static void unknown_key(struct jvc_stage *s, const struct jvc_entry *e)
 {
-    if (s->kind != JVC_SOURCE && (!strcmp(e->name, "in_flight") || !strcmp(e->name, "priority"))) {
+    if (is_for_others(s, e->name)) {
         jvc_problem(&s->pl->conf, e->where, "`%s`: only a source has it, and [%s] is none", e->name, s->sec->name);
         return;
     }
@@ -135,6 +141,7 @@ static void unknown_key(struct jvc_stage *s, const struct jvc_entry *e)
         const jv_opt *o = s->def->opts;
         while (JVC_ROW(o, 0) && strcmp(o->name, name)) o++;
         bool map = JVC_ROW(o, 0) && o->type == JV_OPT_MAP;
+        if (is_for_others(s, name)) continue;
         jvc_nearest_try(&near, name);
         if (n < sizeof list)
             n += (size_t)snprintf(list + n, sizeof list - n, "%s%s%s", n ? ", " : "", name, map ? ".KEY" : "");
