@@ -46,6 +46,7 @@ struct bk_tensor {
 typedef struct linear_kernels linear_kernels;       /* level_linear.h */
 typedef struct math_kernels math_kernels;           /* level_math.h */
 typedef struct attention_kernels attention_kernels; /* level_attention.h */
+typedef struct limits_kernels limits_kernels;       /* level_limits.h */
 
 typedef struct cpu_level {
     const char *name; /* as the option `isa` says it */
@@ -53,6 +54,7 @@ typedef struct cpu_level {
     const linear_kernels *linear;
     const math_kernels *math;
     const attention_kernels *attention;
+    const limits_kernels *limits;
 } cpu_level;
 
 /* isa.c: level i of those compiled in, the plainest first; null past the last. */

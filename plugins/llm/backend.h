@@ -215,6 +215,12 @@ typedef struct bk_api {
     int32_t (*logits)(void *self, const bk_logits *op, jv_err *err);
     /* Copies the first n positions of block `from` to block `to`, all layers. */
     int32_t (*kv_copy)(void *self, bk_kv *kv, uint32_t to, uint32_t from, uint32_t n, jv_err *err);
+
+    /* What the machine can do at most, on all threads of the backend: what benchmarks hold operations against. */
+    /* Reads once every byte that operations with the n weights would read, and does nothing else. How many. */
+    uint64_t (*read_pass)(void *self, const bk_tensor *const *w, uint32_t n);
+    /* Multiplies and adds 8-bit integers for about `ms` milliseconds, operands in registers. How many pairs. */
+    uint64_t (*dot_pass)(void *self, uint32_t ms);
 } bk_api;
 
 #endif
