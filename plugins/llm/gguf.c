@@ -164,3 +164,14 @@ void gguf_close(gguf *g)
     free(g->by_name);
     free(g);
 }
+
+bool gguf_mapped(const gguf *g)
+{
+    return g->mapped;
+}
+
+/* Until now pages were read here and there, for keys; the kernel's default suits that. Failing hints do no harm. */
+void gguf_will_read(const gguf *g)
+{
+    if (g->mapped) madvise((void *)g->base, g->size, MADV_SEQUENTIAL);
+}

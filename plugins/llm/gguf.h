@@ -63,6 +63,10 @@ int32_t gguf_open_memory(const void *data, size_t size, gguf **out, jv_err *err)
 void gguf_close(gguf *g); /* null is fine */
 
 uint64_t gguf_file_size(const gguf *g);
+/* Whether tensors lie in a private read-only mapping of a file, of which pages may be let go with MADV_DONTNEED. */
+bool gguf_mapped(const gguf *g);
+/* A hint: all tensors will be read soon, each from its beginning to its end. */
+void gguf_will_read(const gguf *g);
 uint64_t gguf_tensor_count(const gguf *g);
 const gguf_tensor *gguf_tensor_at(const gguf *g, uint64_t i);
 /* The tensor of that name, or null. */

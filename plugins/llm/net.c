@@ -1,11 +1,12 @@
 /*
- * llama.c: the architecture `llama`: its keys, its tensors, and the order of operations. Reading order: tensors (the
- * table), keys, llama_open, llama_memory, llama_start, llama_forward.
+ * net.c: the transformers of net_keys.c's families: their tensors, and the order of operations. Reading order: tensors
+ * (the tables), net_open, memory, net_start, net_forward.
  *
- * Refused, because it would change results: mixtures of experts, sliding windows, scaled rotary positions other than
- * by the tensor rope_freqs.weight, biases of the gate and up projections.
+ * A layer, of all families (what one has not is left out):
+ *   x += post(out(attention(norm'(q(norm(x))), norm'(k(norm(x))), v(norm(x)))))
+ *   x += post(down(act(gate(norm(x))) * up(norm(x))))
  */
-#include "llama.h"
+#include "net_plan.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,41 +15,73 @@
 /* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
 /* A width of the model that a tensor has for rows or columns. */
-enum { ONE, WIDTH, HEADS, KV, FF, VOCABULARY, PAIRS };
+enum { ONE, WIDTH, HEADS, KV, FF, VOCABULARY, HEAD, PAIRS };
 
 typedef struct tensor_row {
     const char *name; /* of a layer's tensor: what follows "blk.N." */
     uint8_t rows, columns;
-    bool optional;
-    bool vector; /* must be F32: norms, biases, factors */
+    uint8_t vector;  /* 1: must be F32: norms, biases, factors */
+    uint8_t needed;  /* by which families */
+    uint8_t allowed; /* in which families; in the others it would change results, and is refused */
 } tensor_row;
 
-enum { ATTN_NORM, Q, K, V, O, Q_BIAS, K_BIAS, V_BIAS, O_BIAS, FFN_NORM, GATE, UP, DOWN, DOWN_BIAS, PER_LAYER };
-
-static const tensor_row layer_rows[PER_LAYER] = {
-    [ATTN_NORM] = {"attn_norm.weight", ONE, WIDTH, false, true},
-    [Q] = {"attn_q.weight", HEADS, WIDTH, false, false},
-    [K] = {"attn_k.weight", KV, WIDTH, false, false},
-    [V] = {"attn_v.weight", KV, WIDTH, false, false},
-    [O] = {"attn_output.weight", WIDTH, HEADS, false, false},
-    [Q_BIAS] = {"attn_q.bias", ONE, HEADS, true, true},
-    [K_BIAS] = {"attn_k.bias", ONE, KV, true, true},
-    [V_BIAS] = {"attn_v.bias", ONE, KV, true, true},
-    [O_BIAS] = {"attn_output.bias", ONE, WIDTH, true, true},
-    [FFN_NORM] = {"ffn_norm.weight", ONE, WIDTH, false, true},
-    [GATE] = {"ffn_gate.weight", FF, WIDTH, false, false},
-    [UP] = {"ffn_up.weight", FF, WIDTH, false, false},
-    [DOWN] = {"ffn_down.weight", WIDTH, FF, false, false},
-    [DOWN_BIAS] = {"ffn_down.bias", ONE, WIDTH, true, true},
+enum {
+    ATTN_NORM,
+    Q,
+    K,
+    V,
+    O,
+    Q_BIAS,
+    K_BIAS,
+    V_BIAS,
+    O_BIAS,
+    Q_NORM,
+    K_NORM,
+    ATTN_POST,
+    FFN_NORM,
+    GATE,
+    UP,
+    DOWN,
+    GATE_BIAS,
+    UP_BIAS,
+    DOWN_BIAS,
+    FFN_POST,
+    PER_LAYER
 };
 
-enum { EMBEDDING, OUTPUT_NORM, OUTPUT, ROPE_FREQS, GLOBAL };
+static const tensor_row layer_rows[PER_LAYER] = {
+    [ATTN_NORM] = {"attn_norm.weight", ONE, WIDTH, 1, NET_ALL, NET_ALL},
+    [Q] = {"attn_q.weight", HEADS, WIDTH, 0, NET_ALL, NET_ALL},
+    [K] = {"attn_k.weight", KV, WIDTH, 0, NET_ALL, NET_ALL},
+    [V] = {"attn_v.weight", KV, WIDTH, 0, NET_ALL, NET_ALL},
+    [O] = {"attn_output.weight", WIDTH, HEADS, 0, NET_ALL, NET_ALL},
+    [Q_BIAS] = {"attn_q.bias", ONE, HEADS, 1, NET_QWEN2, NET_LLAMA | NET_QWEN2},
+    [K_BIAS] = {"attn_k.bias", ONE, KV, 1, NET_QWEN2, NET_LLAMA | NET_QWEN2},
+    [V_BIAS] = {"attn_v.bias", ONE, KV, 1, NET_QWEN2, NET_LLAMA | NET_QWEN2},
+    [O_BIAS] = {"attn_output.bias", ONE, WIDTH, 1, 0, NET_LLAMA},
+    [Q_NORM] = {"attn_q_norm.weight", ONE, HEAD, 1, NET_GEMMA3, NET_GEMMA3},
+    [K_NORM] = {"attn_k_norm.weight", ONE, HEAD, 1, NET_GEMMA3, NET_GEMMA3},
+    [ATTN_POST] = {"post_attention_norm.weight", ONE, WIDTH, 1, NET_GEMMA3, NET_GEMMA3},
+    [FFN_NORM] = {"ffn_norm.weight", ONE, WIDTH, 1, NET_ALL, NET_ALL},
+    [GATE] = {"ffn_gate.weight", FF, WIDTH, 0, NET_ALL, NET_ALL},
+    [UP] = {"ffn_up.weight", FF, WIDTH, 0, NET_ALL, NET_ALL},
+    [DOWN] = {"ffn_down.weight", WIDTH, FF, 0, NET_ALL, NET_ALL},
+    [GATE_BIAS] = {"ffn_gate.bias", ONE, FF, 1, 0, 0},
+    [UP_BIAS] = {"ffn_up.bias", ONE, FF, 1, 0, 0},
+    [DOWN_BIAS] = {"ffn_down.bias", ONE, WIDTH, 1, 0, NET_LLAMA},
+    [FFN_POST] = {"post_ffw_norm.weight", ONE, WIDTH, 1, NET_GEMMA3, NET_GEMMA3},
+};
+
+enum { EMBEDDING, OUTPUT_NORM, OUTPUT, OUTPUT_BIAS, ROPE_FREQS, ROPE_LONG, ROPE_SHORT, GLOBAL };
 
 static const tensor_row global_rows[GLOBAL] = {
-    [EMBEDDING] = {"token_embd.weight", VOCABULARY, WIDTH, false, false},
-    [OUTPUT_NORM] = {"output_norm.weight", ONE, WIDTH, false, true},
-    [OUTPUT] = {"output.weight", VOCABULARY, WIDTH, true, false}, /* missing: the embedding serves */
-    [ROPE_FREQS] = {"rope_freqs.weight", ONE, PAIRS, true, true},
+    [EMBEDDING] = {"token_embd.weight", VOCABULARY, WIDTH, 0, NET_ALL, NET_ALL},
+    [OUTPUT_NORM] = {"output_norm.weight", ONE, WIDTH, 1, NET_ALL, NET_ALL},
+    [OUTPUT] = {"output.weight", VOCABULARY, WIDTH, 0, 0, NET_ALL}, /* missing: the embedding serves */
+    [OUTPUT_BIAS] = {"output.bias", ONE, VOCABULARY, 1, 0, 0},
+    [ROPE_FREQS] = {"rope_freqs.weight", ONE, PAIRS, 1, 0, NET_LLAMA},
+    [ROPE_LONG] = {"rope_factors_long.weight", ONE, PAIRS, 1, 0, 0},
+    [ROPE_SHORT] = {"rope_factors_short.weight", ONE, PAIRS, 1, 0, 0},
 };
 
 /* A tensor in the file, and on the backend once started. */
@@ -57,28 +90,31 @@ typedef struct slot {
     bk_tensor *weight;
 } slot;
 
-enum { X, NORMED, QUERY, KEY, VALUE, ATTENDED, GATED, PICKED, PICKED_NORMED, LOGITS, ACTIVATIONS };
+/* What a batch's tokens are turned into. */
+enum { X, QUERY, KEY, VALUE, ATTENDED, GATED, BLOCK, ACTIVATIONS };
 
-struct llama {
+struct net {
     const bk_api *bk;
     void *self; /* of bk */
     const gguf *g;
-    llama_shape shape;
+    net_plan plan;
     uint64_t used; /* tensors of the file that have a slot */
     slot global[GLOBAL];
     bk_tensor *act[ACTIVATIONS];
     slot layer[][PER_LAYER];
 };
 
-static uint64_t width_of(const llama_shape *s, uint8_t what)
+static uint64_t width_of(const net_plan *p, uint8_t what)
 {
+    const net_shape *s = &p->shape;
     switch (what) {
     case WIDTH: return s->width;
     case HEADS: return (uint64_t)s->heads * s->head_dim;
     case KV: return (uint64_t)s->kv_heads * s->head_dim;
     case FF: return s->ff;
     case VOCABULARY: return s->vocabulary;
-    case PAIRS: return s->rope_dims / 2;
+    case HEAD: return s->head_dim;
+    case PAIRS: return p->wide.rope_dims / 2;
     default: return 1;
     }
 }
@@ -90,25 +126,11 @@ static void print_shape(const gguf_tensor *t, char *to, size_t size)
         at += (size_t)snprintf(to + at, size - at, "%s%llu", i ? " x " : "", (unsigned long long)t->ne[i]);
 }
 
-#define NO_LAYER (-1)
-
-static const gguf_tensor *find_name(const gguf *g, const char *name, int32_t layer, char *full, size_t size)
+/* Shape and type; shapes in messages are written as the file has them, columns first. */
+static int32_t check_tensor(const net *m, const tensor_row *row, const gguf_tensor *t, const char *name, jv_err *err)
 {
-    if (layer == NO_LAYER)
-        snprintf(full, size, "%s", name);
-    else
-        snprintf(full, size, "blk.%d.%s", layer, name);
-    return gguf_find_tensor(g, full);
-}
-
-/* Finds the tensor of a row; shapes in messages are written as the file has them, columns first. */
-static int32_t find_tensor(llama *l, const tensor_row *row, int32_t layer, slot *s, jv_err *err)
-{
-    char name[64], shape[128] = "";
-    const gguf_tensor *t = find_name(l->g, row->name, layer, name, sizeof name);
-    if (!t && row->optional) return JV_OK;
-    if (!t) return jv_fail(err, JV_BAD, "tensor %s is missing", name);
-    uint64_t rows = width_of(&l->shape, row->rows), columns = width_of(&l->shape, row->columns);
+    char shape[128] = "";
+    uint64_t rows = width_of(&m->plan, row->rows), columns = width_of(&m->plan, row->columns);
     if (t->ne[0] != columns || t->ne[1] != rows || t->ne[2] != 1 || t->ne[3] != 1) {
         print_shape(t, shape, sizeof shape);
         if (row->rows == ONE)
@@ -118,192 +140,112 @@ static int32_t find_tensor(llama *l, const tensor_row *row, int32_t layer, slot 
     }
     if (row->vector && t->type != BK_F32)
         return jv_fail(err, JV_BAD, "tensor %s is of type %s, F32 is needed", name, gguf_type_name(t->type));
-    if (!l->bk->supports(l->self, t->type))
+    if (!m->bk->supports(m->self, t->type))
         return jv_fail(err, JV_BAD, "tensor %s is of type %s (%u), which the backend cannot use", name,
             gguf_type_name(t->type), t->type);
-    s->file = t;
-    l->used++;
     return JV_OK;
 }
 
-static int32_t find_tensors(llama *l, jv_err *err)
+#define NO_LAYER (-1)
+
+/* Finds the tensor of a row. */
+static int32_t find_tensor(net *m, const tensor_row *row, int32_t layer, slot *s, jv_err *err)
 {
-    static const char *const refused[] = {"ffn_gate.bias", "ffn_up.bias"};
+    char name[64];
+    if (layer == NO_LAYER)
+        snprintf(name, sizeof name, "%s", row->name);
+    else
+        snprintf(name, sizeof name, "blk.%d.%s", layer, row->name);
+    const gguf_tensor *t = gguf_find_tensor(m->g, name);
+    if (!t && row->needed & m->plan.family) return jv_fail(err, JV_BAD, "tensor %s is missing", name);
+    if (!t) return JV_OK;
+    if (!(row->allowed & m->plan.family))
+        return jv_fail(err, JV_BAD, "tensor %s: not in this version for the architecture %s", name, m->plan.shape.family);
+    int32_t rc = check_tensor(m, row, t, name, err);
+    if (rc != JV_OK) return rc;
+    s->file = t;
+    m->used++;
+    return JV_OK;
+}
+
+static int32_t find_tensors(net *m, jv_err *err)
+{
     int32_t rc = JV_OK;
     for (uint32_t i = 0; i < GLOBAL && rc == JV_OK; i++)
-        rc = find_tensor(l, &global_rows[i], NO_LAYER, &l->global[i], err);
-    for (int32_t n = 0; n < (int32_t)l->shape.layers && rc == JV_OK; n++) {
-        char name[64];
+        rc = find_tensor(m, &global_rows[i], NO_LAYER, &m->global[i], err);
+    for (int32_t n = 0; n < (int32_t)m->plan.shape.layers && rc == JV_OK; n++)
         for (uint32_t i = 0; i < PER_LAYER && rc == JV_OK; i++)
-            rc = find_tensor(l, &layer_rows[i], n, &l->layer[n][i], err);
-        for (uint32_t i = 0; i < 2 && rc == JV_OK; i++)
-            if (find_name(l->g, refused[i], n, name, sizeof name))
-                rc = jv_fail(err, JV_BAD, "tensor %s: this bias is not in this version", name);
-    }
+            rc = find_tensor(m, &layer_rows[i], n, &m->layer[n][i], err);
     return rc;
 }
 
-/* ---- keys -------------------------------------------------------------------------------------------------------- */
-
-/* A whole number between least and most; `fallback` when the key is absent (0: it must be there). */
-static int32_t key_u32(const gguf *g, const char *key, uint32_t least, uint32_t most, uint32_t fallback, uint32_t *to,
-    jv_err *err)
+/* A turn is divided by its factor. */
+static int32_t check_factors(const gguf_tensor *t, jv_err *err)
 {
-    uint64_t v = fallback;
-    int32_t rc = gguf_get_u64(g, key, &v, err);
-    if (rc < 0) return rc;
-    if (rc == 1 && !fallback) return jv_fail(err, JV_BAD, "key %s is missing", key);
-    if (v < least || v > most)
-        return jv_fail(err, JV_BAD, "key %s is %llu, %u..%u is allowed", key, (unsigned long long)v, least, most);
-    *to = (uint32_t)v;
+    const float *factor = t ? t->data : NULL;
+    for (uint64_t i = 0; t && i < t->ne[0]; i++)
+        if (!(factor[i] > 0 && isfinite(factor[i])))
+            return jv_fail(err, JV_BAD, "tensor %s: factor %llu is %g, not above 0", global_rows[ROPE_FREQS].name,
+                (unsigned long long)i, (double)factor[i]);
     return JV_OK;
 }
 
-static int32_t key_f64(const gguf *g, const char *key, double least, double most, double fallback, double *to, jv_err *err)
+static int32_t check_all(net *m, jv_err *err)
 {
-    double v = fallback;
-    int32_t rc = gguf_get_f64(g, key, &v, err);
-    if (rc < 0) return rc;
-    if (!(v >= least && v <= most)) return jv_fail(err, JV_BAD, "key %s is %g, %g..%g is allowed", key, v, least, most);
-    *to = v;
-    return JV_OK;
+    int32_t rc = m->bk->check_heads(m->self, &m->plan.wide, err);
+    if (rc == JV_OK && m->plan.windowed.window) rc = m->bk->check_heads(m->self, &m->plan.windowed, err);
+    if (rc == JV_OK) rc = find_tensors(m, err);
+    return rc == JV_OK ? check_factors(m->global[ROPE_FREQS].file, err) : rc;
 }
 
-/* A feature that would change results: the key must be absent or hold `neutral`. */
-static int32_t refuse(const gguf *g, const char *key, double neutral, jv_err *err)
+int32_t net_open(const gguf *g, const bk_api *bk, void *bk_self, net **out, jv_err *err)
 {
-    double v = neutral;
-    uint64_t whole = 0;
-    int32_t rc = gguf_get_u64(g, key, &whole, err);
-    if (rc == JV_OK) v = (double)whole;
-    if (rc < 0) rc = gguf_get_f64(g, key, &v, err);
-    if (rc < 0) return rc;
-    return v == neutral ? JV_OK : jv_fail(err, JV_BAD, "key %s is %g: not in this version", key, v);
-}
-
-static int32_t check_features(const gguf *g, jv_err *err)
-{
-    jv_str scaling = {0};
-    int32_t rc = gguf_get_string(g, "llama.rope.scaling.type", &scaling, err);
-    if (rc < 0) return rc;
-    bool none = rc == JV_OK && scaling.n == 4 && memcmp(scaling.p, "none", 4) == 0;
-    if (rc == JV_OK && !none)
-        return jv_fail(err, JV_BAD, "key llama.rope.scaling.type is \"%.*s\": not in this version",
-            (int)(scaling.n < 40 ? scaling.n : 40), scaling.p);
-    /* without a type, a factor means linear scaling; with type none it means nothing */
-    if (!none && (rc = refuse(g, "llama.rope.scaling.factor", 1, err)) != JV_OK) return rc;
-    if ((rc = refuse(g, "llama.rope.scaling.attn_factor", 1, err)) != JV_OK) return rc;
-    if ((rc = refuse(g, "llama.rope.scale_linear", 1, err)) != JV_OK) return rc;
-    if ((rc = refuse(g, "llama.expert_count", 0, err)) != JV_OK) return rc;
-    return refuse(g, "llama.attention.sliding_window", 0, err);
-}
-
-static int32_t check_architecture(const gguf *g, jv_err *err)
-{
-    jv_str name = {0};
-    int32_t rc = gguf_get_string(g, "general.architecture", &name, err);
-    if (rc < 0) return rc;
-    if (rc == 1) return jv_fail(err, JV_BAD, "key general.architecture is missing");
-    if (name.n == 5 && memcmp(name.p, "llama", 5) == 0) return JV_OK;
-    return jv_fail(err, JV_BAD, "architecture \"%.*s\" is not known; known: llama", (int)(name.n < 60 ? name.n : 60),
-        name.p);
-}
-
-static int32_t read_heads(const gguf *g, llama_shape *s, jv_err *err)
-{
-    int32_t rc = key_u32(g, "llama.attention.head_count", 1, 65536, 0, &s->heads, err);
-    if (rc == JV_OK) rc = key_u32(g, "llama.attention.head_count_kv", 1, s->heads, s->heads, &s->kv_heads, err);
+    net_plan plan;
+    int32_t rc = net_plan_read(g, &plan, err);
     if (rc != JV_OK) return rc;
-    if (s->heads % s->kv_heads)
-        return jv_fail(err, JV_BAD, "%u attention heads on %u key-value heads: no whole number each", s->heads,
-            s->kv_heads);
-    uint32_t value_dim = 0, dim = s->width % s->heads ? 0 : s->width / s->heads;
-    rc = key_u32(g, "llama.attention.key_length", 2, 65536, dim, &s->head_dim, err);
-    if (rc == JV_OK) rc = key_u32(g, "llama.attention.value_length", 2, 65536, s->head_dim, &value_dim, err);
-    if (rc != JV_OK) return rc;
-    if (value_dim != s->head_dim || s->head_dim % 2 || (uint64_t)s->heads * s->head_dim > LLAMA_MAX_WIDTH)
-        return jv_fail(err, JV_BAD, "%u heads with keys of %u and values of %u: even, equal and at most %u in all",
-            s->heads, s->head_dim, value_dim, LLAMA_MAX_WIDTH);
-    rc = key_u32(g, "llama.rope.dimension_count", 2, s->head_dim, s->head_dim, &s->rope_dims, err);
-    if (rc == JV_OK && s->rope_dims % 2)
-        return jv_fail(err, JV_BAD, "key llama.rope.dimension_count is %u: not even", s->rope_dims);
+    net *m = calloc(1, sizeof *m + plan.shape.layers * sizeof *m->layer);
+    if (!m) return jv_fail(err, JV_FATAL, "no memory for %u layers", plan.shape.layers);
+    m->bk = bk;
+    m->self = bk_self;
+    m->g = g;
+    m->plan = plan;
+    rc = check_all(m, err);
+    if (rc == JV_OK)
+        *out = m;
+    else
+        net_free(m);
     return rc;
-}
-
-static int32_t read_shape(const gguf *g, llama_shape *s, jv_err *err)
-{
-    double eps = 0;
-    int32_t rc = key_u32(g, "llama.block_count", 1, LLAMA_MAX_LAYERS, 0, &s->layers, err);
-    if (rc == JV_OK) rc = key_u32(g, "llama.embedding_length", 1, LLAMA_MAX_WIDTH, 0, &s->width, err);
-    if (rc == JV_OK) rc = key_u32(g, "llama.feed_forward_length", 1, LLAMA_MAX_WIDTH, 0, &s->ff, err);
-    if (rc == JV_OK) rc = key_u32(g, "llama.context_length", 1, INT32_MAX, 0, &s->context, err);
-    if (rc == JV_OK) rc = read_heads(g, s, err);
-    if (rc == JV_OK) rc = key_f64(g, "llama.attention.layer_norm_rms_epsilon", 0, 1, 1e-5, &eps, err);
-    if (rc == JV_OK) rc = key_f64(g, "llama.rope.freq_base", 1, 1e12, 10000, &s->rope_base, err);
-    s->eps = (float)eps;
-    if (rc != JV_OK) return rc;
-    const gguf_tensor *embedding = gguf_find_tensor(g, global_rows[EMBEDDING].name);
-    if (!embedding) return jv_fail(err, JV_BAD, "tensor %s is missing", global_rows[EMBEDDING].name);
-    if (embedding->ne[1] > LLAMA_MAX_VOCABULARY)
-        return jv_fail(err, JV_BAD, "a vocabulary of %llu tokens: at most %u are allowed",
-            (unsigned long long)embedding->ne[1], LLAMA_MAX_VOCABULARY);
-    s->vocabulary = (uint32_t)embedding->ne[1];
-    return JV_OK;
-}
-
-int32_t llama_open(const gguf *g, const bk_api *bk, void *bk_self, llama **out, jv_err *err)
-{
-    llama_shape shape = {0};
-    int32_t rc = check_architecture(g, err);
-    if (rc == JV_OK) rc = check_features(g, err);
-    if (rc == JV_OK) rc = read_shape(g, &shape, err);
-    if (rc != JV_OK) return rc;
-    llama *l = calloc(1, sizeof *l + shape.layers * sizeof *l->layer);
-    if (!l) return jv_fail(err, JV_FATAL, "no memory for %u layers", shape.layers);
-    l->bk = bk;
-    l->self = bk_self;
-    l->g = g;
-    l->shape = shape;
-    rc = bk->check_heads(bk_self,
-        &(bk_attention){sizeof(bk_attention), 0, shape.heads, shape.kv_heads, shape.head_dim, 1}, err);
-    if (rc == JV_OK) rc = find_tensors(l, err);
-    if (rc != JV_OK) {
-        llama_free(l);
-        return rc;
-    }
-    *out = l;
-    return JV_OK;
 }
 
 /* ---- what it is made of ------------------------------------------------------------------------------------------ */
 
-const llama_shape *llama_shape_of(const llama *l)
+const net_shape *net_shape_of(const net *m)
 {
-    return &l->shape;
+    return &m->plan.shape;
 }
 
 /* Slot i of all, or null past the end. */
-static slot *slot_at(const llama *l, uint64_t i)
+static slot *slot_at(const net *m, uint64_t i)
 {
-    if (i < GLOBAL) return (slot *)&l->global[i];
+    if (i < GLOBAL) return (slot *)&m->global[i];
     i -= GLOBAL;
-    return i < (uint64_t)l->shape.layers * PER_LAYER ? (slot *)&l->layer[i / PER_LAYER][i % PER_LAYER] : NULL;
+    return i < (uint64_t)m->plan.shape.layers * PER_LAYER ? (slot *)&m->layer[i / PER_LAYER][i % PER_LAYER] : NULL;
 }
 
-uint64_t llama_parameters(const llama *l)
+uint64_t net_parameters(const net *m)
 {
     uint64_t sum = 0;
     slot *s;
-    for (uint64_t i = 0; (s = slot_at(l, i)); i++)
+    for (uint64_t i = 0; (s = slot_at(m, i)); i++)
         if (s->file) sum += s->file->ne[0] * s->file->ne[1]; /* bounded by the file's size */
     return sum;
 }
 
-void llama_types(const llama *l, char *to, size_t size)
+void net_types(const net *m, char *to, size_t size)
 {
     uint32_t count[64] = {0};
     slot *s;
-    for (uint64_t i = 0; (s = slot_at(l, i)); i++)
+    for (uint64_t i = 0; (s = slot_at(m, i)); i++)
         if (s->file) count[s->file->type % 64]++; /* types a backend supports are far below 64 */
     to[0] = 0;
     for (size_t at = 0; at < size;) {
@@ -316,40 +258,41 @@ void llama_types(const llama *l, char *to, size_t size)
     }
 }
 
-uint64_t llama_unused(const llama *l, jv_str *first)
+static bool has_slot(const net *m, const gguf_tensor *t)
 {
-    uint64_t n = gguf_tensor_count(l->g);
-    for (uint64_t i = 0; i < n; i++) {
-        const gguf_tensor *t = gguf_tensor_at(l->g, i);
-        bool used = false;
-        slot *s;
-        for (uint64_t j = 0; !used && (s = slot_at(l, j)); j++) used = s->file == t;
-        if (used) continue;
-        *first = t->name;
-        break;
-    }
-    return n - l->used;
+    slot *s;
+    for (uint64_t i = 0; (s = slot_at(m, i)); i++)
+        if (s->file == t) return true;
+    return false;
+}
+
+uint64_t net_unused(const net *m, jv_str *first)
+{
+    uint64_t n = gguf_tensor_count(m->g);
+    for (uint64_t i = 0; i < n && m->used < n; i++)
+        if (!has_slot(m, gguf_tensor_at(m->g, i))) {
+            *first = gguf_tensor_at(m->g, i)->name;
+            break;
+        }
+    return n - m->used;
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-/* (rows, width) of each activation, for batches of `batch` tokens. */
-static void activation_shape(const llama_shape *s, uint32_t which, uint32_t batch, uint64_t *rows, uint64_t *width)
+/* Of each activation; 0: the family has no need of it. */
+static uint64_t activation_width(const net_plan *p, uint32_t which)
 {
     static const uint8_t widths[ACTIVATIONS] = {
         [X] = WIDTH,
-        [NORMED] = WIDTH,
         [QUERY] = HEADS,
         [KEY] = KV,
         [VALUE] = KV,
         [ATTENDED] = HEADS,
         [GATED] = FF,
-        [PICKED] = WIDTH,
-        [PICKED_NORMED] = WIDTH,
-        [LOGITS] = VOCABULARY,
+        [BLOCK] = WIDTH,
     };
-    *rows = which >= PICKED ? LLAMA_LOGIT_ROWS : batch;
-    *width = width_of(s, widths[which]);
+    bool post_norms = layer_rows[ATTN_POST].needed & p->family;
+    return which == BLOCK && !post_norms ? 0 : width_of(p, widths[which]);
 }
 
 static uint64_t add(uint64_t a, uint64_t b)
@@ -357,115 +300,122 @@ static uint64_t add(uint64_t a, uint64_t b)
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-bk_kv_shape llama_cache(const llama *l, uint32_t type, uint32_t capacity)
+bk_kv_shape net_cache(const net *m, uint32_t type, uint32_t blocks)
 {
-    return (bk_kv_shape){sizeof(bk_kv_shape), type, l->shape.layers, l->shape.kv_heads, l->shape.head_dim, capacity};
+    const net_shape *s = &m->plan.shape;
+    return (bk_kv_shape){sizeof(bk_kv_shape), type, s->layers, s->kv_heads, s->head_dim, blocks};
 }
 
-llama_need llama_memory(const llama *l, uint32_t batch, const bk_kv_shape *cache)
+net_need net_memory(const net *m, uint32_t batch)
 {
-    llama_need need = {.cache = l->bk->kv_bytes(l->self, cache)};
+    net_need need = {0};
     slot *s;
-    for (uint64_t i = 0; (s = slot_at(l, i)); i++) {
+    for (uint64_t i = 0; (s = slot_at(m, i)); i++) {
         if (!s->file) continue;
-        need.mapped = add(need.mapped, s->file->bytes);
-        need.copied = add(need.copied, l->bk->weight_bytes(l->self, s->file->type, s->file->ne[1], s->file->ne[0]));
+        bk_weight_need w = m->bk->weight_need(m->self, s->file->type, s->file->ne[1], s->file->ne[0]);
+        need.copied = add(need.copied, w.bytes);
+        if (w.reads_source) need.mapped = add(need.mapped, s->file->bytes);
     }
     for (uint32_t i = 0; i < ACTIVATIONS; i++) {
-        uint64_t rows, width;
-        activation_shape(&l->shape, i, batch, &rows, &width);
-        need.scratch = add(need.scratch, l->bk->activation_bytes(l->self, rows, width));
+        uint64_t width = activation_width(&m->plan, i);
+        if (width) need.scratch = add(need.scratch, m->bk->activation_bytes(m->self, batch, width));
     }
-    need.total = add(add(need.mapped, need.copied), add(need.cache, need.scratch));
     return need;
 }
 
-int32_t llama_start(llama *l, uint32_t batch, jv_err *err)
+int32_t net_start(net *m, uint32_t batch, const net_stop *stop, jv_err *err)
 {
     slot *s;
-    for (uint64_t i = 0; (s = slot_at(l, i)); i++) {
-        if (!s->file) continue;
-        bk_source from = {sizeof from, s->file->type, s->file->ne[1], s->file->ne[0], s->file->data, s->file->bytes};
-        s->weight = l->bk->upload(l->self, &from, err);
+    gguf_will_read(m->g);
+    for (uint64_t i = 0; (s = slot_at(m, i)); i++) {
+        const gguf_tensor *t = s->file;
+        if (!t) continue;
+        int32_t rc = net_stopped(stop, err);
+        if (rc != JV_OK) return rc;
+        bk_source from = {sizeof from, t->type, t->ne[1], t->ne[0], t->data, t->bytes, gguf_mapped(m->g), 0};
+        s->weight = m->bk->upload(m->self, &from, err);
         if (!s->weight) return err->code;
     }
     for (uint32_t i = 0; i < ACTIVATIONS; i++) {
-        uint64_t rows, width;
-        activation_shape(&l->shape, i, batch, &rows, &width);
-        l->act[i] = l->bk->activation(l->self, rows, width, err);
-        if (!l->act[i]) return err->code;
+        uint64_t width = activation_width(&m->plan, i);
+        if (!width) continue;
+        m->act[i] = m->bk->activation(m->self, batch, width, err);
+        if (!m->act[i]) return err->code;
     }
     return JV_OK;
 }
 
-void llama_free(llama *l)
+void net_free(net *m)
 {
-    if (!l) return;
+    if (!m) return;
     slot *s;
-    for (uint64_t i = 0; (s = slot_at(l, i)); i++) l->bk->tensor_free(l->self, s->weight);
-    for (uint32_t i = 0; i < ACTIVATIONS; i++) l->bk->tensor_free(l->self, l->act[i]);
-    free(l);
+    for (uint64_t i = 0; (s = slot_at(m, i)); i++) m->bk->tensor_free(m->self, s->weight);
+    for (uint32_t i = 0; i < ACTIVATIONS; i++) m->bk->tensor_free(m->self, m->act[i]);
+    free(m);
 }
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
-/* to += attention of norm(x) */
-static int32_t attention_block(llama *l, uint32_t layer, const bk_batch *batch, jv_err *err)
+/* x += post(from w^T + bias); without a norm behind the block that is one operation. */
+static int32_t add_block(net *m, bk_tensor *from, const slot *w, const slot *bias, const slot *post, uint32_t n,
+    jv_err *err)
 {
-    const bk_api *bk = l->bk;
-    const llama_shape *s = &l->shape;
-    slot *w = l->layer[layer];
-    bk_tensor **a = l->act;
-    uint32_t n = batch->n;
-    bk_attention at = {sizeof at, layer, s->heads, s->kv_heads, s->head_dim, (float)(1 / sqrt((double)s->head_dim))};
-    bk_rope rope = {sizeof rope, s->rope_dims, s->rope_base, l->global[ROPE_FREQS].weight};
-    int32_t rc = bk->rms_norm(l->self, a[NORMED], a[X], w[ATTN_NORM].weight, s->eps, n, err);
-    if (rc == JV_OK) rc = bk->linear(l->self, a[QUERY], w[Q].weight, w[Q_BIAS].weight, a[NORMED], 0, n, err);
-    if (rc == JV_OK) rc = bk->linear(l->self, a[KEY], w[K].weight, w[K_BIAS].weight, a[NORMED], 0, n, err);
-    if (rc == JV_OK) rc = bk->linear(l->self, a[VALUE], w[V].weight, w[V_BIAS].weight, a[NORMED], 0, n, err);
-    if (rc == JV_OK) rc = bk->rope_append(l->self, a[QUERY], a[KEY], a[VALUE], &rope, &at, batch, err);
-    if (rc == JV_OK) rc = bk->attend(l->self, a[ATTENDED], a[QUERY], &at, batch, err);
-    if (rc == JV_OK) rc = bk->linear(l->self, a[X], w[O].weight, w[O_BIAS].weight, a[ATTENDED], 1, n, err);
+    bk_tensor **a = m->act;
+    bk_linear op = {sizeof op, .n = n, .x = from, .n_parts = 1, .add = !post->weight};
+    op.part[0] = (bk_part){post->weight ? a[BLOCK] : a[X], w->weight, bias->weight};
+    int32_t rc = m->bk->linear(m->self, &op, err);
+    if (rc == JV_OK && post->weight) rc = m->bk->norm_add(m->self, a[X], a[BLOCK], post->weight, m->plan.eps, n, err);
     return rc;
 }
 
-/* to += down(silu(gate(norm(x))) * up(norm(x))) */
-static int32_t feed_forward_block(llama *l, uint32_t layer, uint32_t n, jv_err *err)
+static int32_t attention_block(net *m, uint32_t layer, const bk_batch *batch, jv_err *err)
 {
-    const bk_api *bk = l->bk;
-    slot *w = l->layer[layer];
-    bk_tensor **a = l->act;
-    int32_t rc = bk->rms_norm(l->self, a[NORMED], a[X], w[FFN_NORM].weight, l->shape.eps, n, err);
-    if (rc == JV_OK) rc = bk->gated(l->self, a[GATED], w[GATE].weight, w[UP].weight, a[NORMED], n, err);
-    if (rc == JV_OK) rc = bk->linear(l->self, a[X], w[DOWN].weight, w[DOWN_BIAS].weight, a[GATED], 1, n, err);
-    return rc;
+    const slot *w = m->layer[layer];
+    bk_tensor **a = m->act;
+    bk_linear qkv = {sizeof qkv, .n = batch->n, .x = a[X], .norm = w[ATTN_NORM].weight, .eps = m->plan.eps, .n_parts = 3,
+        .part = {{a[QUERY], w[Q].weight, w[Q_BIAS].weight}, {a[KEY], w[K].weight, w[K_BIAS].weight},
+            {a[VALUE], w[V].weight, w[V_BIAS].weight}}};
+    bk_attention at = m->plan.has_window[layer] ? m->plan.windowed : m->plan.wide;
+    at.layer = layer;
+    at.q_norm = w[Q_NORM].weight;
+    at.k_norm = w[K_NORM].weight;
+    at.rope_factors = m->global[ROPE_FREQS].weight;
+    int32_t rc = m->bk->linear(m->self, &qkv, err);
+    if (rc == JV_OK) rc = m->bk->attention(m->self, a[ATTENDED], a[QUERY], a[KEY], a[VALUE], &at, batch, err);
+    return rc == JV_OK ? add_block(m, a[ATTENDED], &w[O], &w[O_BIAS], &w[ATTN_POST], batch->n, err) : rc;
 }
 
-int32_t llama_stopped(const llama_stop *stop, jv_err *err)
+static int32_t feed_forward_block(net *m, uint32_t layer, uint32_t n, jv_err *err)
+{
+    const slot *w = m->layer[layer];
+    bk_tensor **a = m->act;
+    bk_gated op = {sizeof op, .n = n, .out = a[GATED], .x = a[X], .norm = w[FFN_NORM].weight, .eps = m->plan.eps,
+        .act = m->plan.act, .gate = w[GATE].weight, .up = w[UP].weight};
+    int32_t rc = m->bk->gated(m->self, &op, err);
+    return rc == JV_OK ? add_block(m, a[GATED], &w[DOWN], &w[DOWN_BIAS], &w[FFN_POST], n, err) : rc;
+}
+
+int32_t net_stopped(const net_stop *stop, jv_err *err)
 {
     return stop->asked && stop->asked(stop->user) ? jv_fail(err, JV_CANCELLED, "cancelled") : JV_OK;
 }
 
-int32_t llama_forward(llama *l, const int32_t *ids, const bk_batch *batch, const llama_stop *stop, jv_err *err)
+int32_t net_forward(net *m, const int32_t *ids, const bk_batch *batch, const net_stop *stop, jv_err *err)
 {
-    int32_t rc = l->bk->embed(l->self, l->act[X], l->global[EMBEDDING].weight, ids, batch->n, err);
-    for (uint32_t i = 0; i < l->shape.layers && rc == JV_OK; i++) {
-        rc = llama_stopped(stop, err);
-        if (rc == JV_OK) rc = attention_block(l, i, batch, err);
-        if (rc == JV_OK) rc = feed_forward_block(l, i, batch->n, err);
+    int32_t rc =
+        m->bk->embed(m->self, m->act[X], m->global[EMBEDDING].weight, ids, batch->n, m->plan.embedding_scale, err);
+    for (uint32_t i = 0; i < m->plan.shape.layers && rc == JV_OK; i++) {
+        rc = net_stopped(stop, err);
+        if (rc == JV_OK) rc = attention_block(m, i, batch, err);
+        if (rc == JV_OK) rc = feed_forward_block(m, i, batch->n, err);
     }
     return rc;
 }
 
-int32_t llama_logits(llama *l, const int32_t *index, uint32_t n, float *to, jv_err *err)
+int32_t net_logits(net *m, const int32_t *index, uint32_t n, float *to, jv_err *err)
 {
-    const bk_api *bk = l->bk;
-    bk_tensor **a = l->act;
-    const bk_tensor *head = l->global[OUTPUT].weight ? l->global[OUTPUT].weight : l->global[EMBEDDING].weight;
-    int32_t rc = bk->take(l->self, a[PICKED], a[X], index, n, err);
-    if (rc == JV_OK)
-        rc = bk->rms_norm(l->self, a[PICKED_NORMED], a[PICKED], l->global[OUTPUT_NORM].weight, l->shape.eps, n, err);
-    if (rc == JV_OK) rc = bk->linear(l->self, a[LOGITS], head, NULL, a[PICKED_NORMED], 0, n, err);
-    if (rc == JV_OK) rc = bk->read(l->self, a[LOGITS], to, n, err);
-    return rc;
+    const slot *head = m->global[OUTPUT].weight ? &m->global[OUTPUT] : &m->global[EMBEDDING];
+    bk_logits op = {sizeof op, .n = n, .to = to, .x = m->act[X], .index = index, .norm = m->global[OUTPUT_NORM].weight,
+        .eps = m->plan.eps, .head = head->weight};
+    return m->bk->logits(m->self, &op, err);
 }
