@@ -216,6 +216,9 @@ typedef struct bk_api {
     /* Copies the first n positions of block `from` to block `to`, all layers. */
     int32_t (*kv_copy)(void *self, bk_kv *kv, uint32_t to, uint32_t from, uint32_t n, jv_err *err);
 
+    /* For the lines of a benchmark: threads that compute, and the name of the instruction set, valid until close. */
+    uint32_t (*threads)(void *self);
+    const char *(*isa)(void *self);
     /* What the machine can do at most, on all threads of the backend: what benchmarks hold operations against. */
     /* Reads once every byte that operations with the n weights would read, and does nothing else. How many. */
     uint64_t (*read_pass)(void *self, const bk_tensor *const *w, uint32_t n);

@@ -356,6 +356,11 @@ void net_free(net *m)
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
+static const slot *head_of(const net *m)
+{
+    return m->global[OUTPUT].file ? &m->global[OUTPUT] : &m->global[EMBEDDING];
+}
+
 /* x += post(from w^T + bias); without a norm behind the block that is one operation. */
 static int32_t add_block(net *m, bk_tensor *from, const slot *w, const slot *bias, const slot *post, uint32_t n,
     jv_err *err)
@@ -414,8 +419,37 @@ int32_t net_forward(net *m, const int32_t *ids, const bk_batch *batch, const net
 
 int32_t net_logits(net *m, const int32_t *index, uint32_t n, float *to, jv_err *err)
 {
-    const slot *head = m->global[OUTPUT].weight ? &m->global[OUTPUT] : &m->global[EMBEDDING];
     bk_logits op = {sizeof op, .n = n, .to = to, .x = m->act[X], .index = index, .norm = m->global[OUTPUT_NORM].weight,
-        .eps = m->plan.eps, .head = head->weight};
+        .eps = m->plan.eps, .head = head_of(m)->weight};
     return m->bk->logits(m->self, &op, err);
+}
+
+/* ---- what benchmarks count --------------------------------------------------------------------------------------- */
+
+/* Vectors are no work to speak of. */
+static bool multiplies(const slot *s)
+{
+    return s->file && s->file->ne[1] > 1;
+}
+
+uint32_t net_weights(const net *m, const bk_tensor **to, uint32_t room)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->plan.shape.layers; i++)
+        for (uint32_t j = 0; j < PER_LAYER; j++) {
+            if (!multiplies(&m->layer[i][j])) continue;
+            if (n < room) to[n] = m->layer[i][j].weight;
+            n++;
+        }
+    if (n < room) to[n] = head_of(m)->weight;
+    return n + 1;
+}
+
+void net_products(const net *m, uint64_t *token, uint64_t *logits)
+{
+    *token = 0;
+    for (uint32_t i = 0; i < m->plan.shape.layers; i++)
+        for (uint32_t j = 0; j < PER_LAYER; j++)
+            if (multiplies(&m->layer[i][j])) *token += m->layer[i][j].file->ne[0] * m->layer[i][j].file->ne[1];
+    *logits = head_of(m)->file->ne[0] * head_of(m)->file->ne[1];
 }

@@ -65,4 +65,10 @@ int32_t net_stopped(const net_stop *stop, jv_err *err);
 /* Logits (n, vocabulary) of rows index[0..n) of the last net_forward. */
 int32_t net_logits(net *m, const int32_t *index, uint32_t n, float *to, jv_err *err);
 
+/* What benchmarks count. Weights that every token passes through, the head last; answers how many, and writes up to
+ * `room` of them. After net_start. */
+uint32_t net_weights(const net *m, const bk_tensor **to, uint32_t room);
+/* Multiply-and-adds with weights that a token costs without the head, and those of a row of logits. */
+void net_products(const net *m, uint64_t *token, uint64_t *logits);
+
 #endif
