@@ -6,6 +6,7 @@
 #ifndef BPE_H
 #define BPE_H
 
+#include "merge.h"
 #include "tokenizer.h"
 #include "vocab.h"
 
@@ -17,19 +18,11 @@ typedef struct bpe {
     uint32_t n_pairs;       /* a power of 2 */
 } bpe;
 
-/* Room for the words of one text; {0} is empty. */
-typedef struct bpe_work {
-    struct bpe_symbol *symbols; /* [cap] */
-    uint64_t *heap;             /* [2 * cap] */
-    size_t cap;
-} bpe_work;
-
 /* JV_OK, BAD (the file is at fault) or FATAL. `b` is zeroed before; bpe_free takes whatever state it is left in. */
 int32_t bpe_load(bpe *b, const vocab *v, const gguf *g, jv_err *err);
 void bpe_free(bpe *b);
 
 /* Appends the ids of a word of up to 2^31 - 1 bytes. O(n log n). JV_OK or FATAL (no memory). */
-int32_t bpe_word(const bpe *b, const char *word, size_t n, bpe_work *w, token_list *out, jv_err *err);
-void bpe_work_free(bpe_work *w);
+int32_t bpe_word(const bpe *b, const char *word, size_t n, merge_work *w, token_list *out, jv_err *err);
 
 #endif

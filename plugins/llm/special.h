@@ -1,6 +1,6 @@
 /*
- * special.h: finds the texts of special tokens (control, unknown and user-defined ones) in the trusted parts of a text.
- * Internal to the tokenizer; see tokenizer.h.
+ * special.h: finds the texts of special tokens in a text: user-defined ones everywhere, control and unknown ones in its
+ * trusted parts. Internal to the tokenizer; see tokenizer.h.
  */
 #ifndef SPECIAL_H
 #define SPECIAL_H
@@ -11,6 +11,7 @@ typedef struct special {
     const vocab *v;
     int32_t *ids; /* [n] in byte order of their texts, so that a text stands before those it begins */
     uint32_t n;
+    uint32_t n_user;     /* how many are user-defined */
     uint32_t first[257]; /* texts that begin with byte c are ids[first[c]] up to ids[first[c + 1]] */
 } special;
 
@@ -30,8 +31,9 @@ typedef struct special_list {
 int32_t special_load(special *s, const vocab *v, jv_err *err);
 void special_free(special *s);
 
-/* The special tokens of up to 2^31 - 1 bytes of text whose bytes all have trusted[i] != 0, in order and apart; where
- * several overlap, the longest in the whole text stands. `out` is empty. JV_OK or FATAL (no memory). */
+/* The special tokens of up to 2^31 - 1 bytes of text, in order and apart; where several overlap, the longest in the
+ * whole text stands. All bytes of a control or unknown one have trusted[i] != 0 (null: no byte has). `out` is empty.
+ * JV_OK or FATAL (no memory). */
 int32_t special_find(const special *s, jv_str text, const uint8_t *trusted, special_list *out, jv_err *err);
 
 #endif

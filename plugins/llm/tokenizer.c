@@ -1,13 +1,14 @@
 /*
- * Byte-level BPE, from the file to ids. A text goes through four steps: special tokens are cut out of its trusted parts
- * (special.c); what is between them becomes valid UTF-8, is cut into words (presplit.c), and each word is merged
- * (bpe.c).
+ * tokenizer.c: from a file's vocabulary to the ids of a text. Special tokens are cut out of it (special.c). What is
+ * between them is joined by the scores of SentencePiece (spm.c); or, for byte-level BPE, it becomes valid UTF-8, is cut
+ * into words (presplit.c), and each word is merged (bpe.c).
  */
 #include "tokenizer.h"
 
 #include "bpe.h"
 #include "presplit.h"
 #include "special.h"
+#include "spm.h"
 #include "vocab.h"
 
 #include <stdlib.h>
@@ -15,8 +16,10 @@
 
 struct tokenizer {
     vocab v;
-    bpe merges;
-    presplit *words;
+    vocab_kind kind;
+    bpe merges;      /* of VOCAB_BYTES */
+    presplit *words; /* of VOCAB_BYTES */
+    spm scores;      /* of VOCAB_SPACES */
     special specials;
     int32_t bos, eos;
     bool adds_bos;
@@ -24,18 +27,20 @@ struct tokenizer {
 
 /* ---- from the file ---- */
 
-static int32_t check_model(const gguf *g, jv_err *err)
+static int32_t read_kind(const gguf *g, vocab_kind *kind, jv_err *err)
 {
     jv_str model = {0};
     int32_t rc = gguf_get_string(g, "tokenizer.ggml.model", &model, err);
     if (rc < 0) return rc;
     if (rc > 0) return jv_fail(err, JV_BAD, "the file has no tokenizer.ggml.model");
-    if (model.n == 4 && memcmp(model.p, "gpt2", 4) == 0) return JV_OK;
+    *kind = model.n == 4 && memcmp(model.p, "gpt2", 4) == 0 ? VOCAB_BYTES : VOCAB_SPACES;
+    if (*kind == VOCAB_BYTES || (model.n == 5 && memcmp(model.p, "llama", 5) == 0)) return JV_OK;
     char shown[33];
     size_t n = model.n < sizeof shown ? model.n : sizeof shown - 1;
     for (size_t i = 0; i < n; i++) shown[i] = model.p[i] >= 0x20 && model.p[i] < 0x7F ? model.p[i] : '?';
     shown[n] = 0;
-    return jv_fail(err, JV_BAD, "tokenizer.ggml.model is \"%s\"; known is gpt2 (byte-level BPE)", shown);
+    return jv_fail(err, JV_BAD,
+        "tokenizer.ggml.model is \"%s\"; known are gpt2 (byte-level BPE) and llama (SentencePiece)", shown);
 }
 
 /* -1 where the key is absent. */
@@ -69,18 +74,29 @@ static int32_t load_ids(tokenizer *t, const gguf *g, jv_err *err)
     if (rc == JV_OK && t->adds_bos && t->bos < 0)
         return jv_fail(err, JV_BAD,
             "tokenizer.ggml.add_bos_token is true, but the file has no tokenizer.ggml.bos_token_id");
-    if (rc > 0) t->adds_bos = presplit_adds_bos(t->words) && t->bos >= 0;
+    if (rc > 0) t->adds_bos = (t->kind == VOCAB_SPACES || presplit_adds_bos(t->words)) && t->bos >= 0;
     return JV_OK;
+}
+
+static int32_t load_bpe(tokenizer *t, const gguf *g, jv_err *err)
+{
+    jv_str pre = {"default", 7};
+    int32_t rc = gguf_get_string(g, "tokenizer.ggml.pre", &pre, err);
+    if (rc >= 0) rc = presplit_new(pre, &t->words, err);
+    if (rc >= 0) rc = vocab_load(&t->v, g, VOCAB_BYTES, err);
+    return rc >= 0 ? bpe_load(&t->merges, &t->v, g, err) : rc;
+}
+
+static int32_t load_spm(tokenizer *t, const gguf *g, jv_err *err)
+{
+    int32_t rc = vocab_load(&t->v, g, VOCAB_SPACES, err);
+    return rc >= 0 ? spm_load(&t->scores, &t->v, g, err) : rc;
 }
 
 static int32_t load(tokenizer *t, const gguf *g, jv_err *err)
 {
-    jv_str pre = {"default", 7};
-    int32_t rc = check_model(g, err);
-    if (rc >= 0) rc = gguf_get_string(g, "tokenizer.ggml.pre", &pre, err);
-    if (rc >= 0) rc = presplit_new(pre, &t->words, err);
-    if (rc >= 0) rc = vocab_load(&t->v, g, err);
-    if (rc >= 0) rc = bpe_load(&t->merges, &t->v, g, err);
+    int32_t rc = read_kind(g, &t->kind, err);
+    if (rc >= 0) rc = t->kind == VOCAB_BYTES ? load_bpe(t, g, err) : load_spm(t, g, err);
     if (rc >= 0) rc = load_ids(t, g, err);
     if (rc >= 0) rc = special_load(&t->specials, &t->v, err);
     return rc;
@@ -105,6 +121,7 @@ void tokenizer_free(tokenizer *t)
     vocab_free(&t->v);
     bpe_free(&t->merges);
     presplit_free(t->words);
+    spm_free(&t->scores);
     special_free(&t->specials);
     free(t);
 }
@@ -211,7 +228,7 @@ typedef struct encoder {
     const tokenizer *t;
     const char *bytes; /* the fragment */
     char *letters;     /* [longest text + 2] room for a word in the byte alphabet */
-    bpe_work work;
+    merge_work work;
     token_list *out;
 } encoder;
 
@@ -241,6 +258,7 @@ static int32_t encode_word(void *user, size_t at, size_t n, jv_err *err)
 static int32_t encode_fragment(encoder *e, jv_str text, jv_err *err)
 {
     if (text.n == 0) return JV_OK;
+    if (e->t->kind == VOCAB_SPACES) return spm_text(&e->t->scores, text, &e->work, e->out, err);
     size_t n = normalise(text, 0, NULL);
     if (n > INT32_MAX) return jv_fail(err, JV_BAD, "%zu bytes of text, over %d", n, INT32_MAX);
     char *bytes = malloc(2 * n + 1);
@@ -275,9 +293,9 @@ int32_t tokenizer_encode(const tokenizer *t, jv_str text, const uint8_t *trusted
     if (!e.letters)
         jv_fail(err, JV_FATAL, "no memory for a word of %zu bytes", t->v.longest);
     else
-        rc = trusted ? special_find(&t->specials, text, trusted, &found, err) : JV_OK;
+        rc = special_find(&t->specials, text, trusted, &found, err);
     if (rc >= 0) rc = encode_all(&e, text, &found, err);
-    bpe_work_free(&e.work);
+    merge_work_free(&e.work);
     free(e.letters);
     free(found.v);
     return rc;

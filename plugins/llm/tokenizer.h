@@ -1,8 +1,8 @@
 /*
  * tokenizer.h: text to token ids and back, as a GGUF file describes it: byte-level byte pair encoding (Sennrich et al.,
  * arXiv:1508.07909, over bytes mapped to printable characters as in GPT-2), cut beforehand by the regular expression
- * that `tokenizer.ggml.pre` names. Everything in the file is checked when the tokenizer is made. Read-only afterwards:
- * any thread.
+ * that `tokenizer.ggml.pre` names; or SentencePiece's tokens with scores (spm.h). Everything in the file is checked
+ * when the tokenizer is made. Read-only afterwards: any thread.
  */
 #ifndef TOKENIZER_H
 #define TOKENIZER_H
@@ -39,15 +39,17 @@ int32_t token_list_push(token_list *l, int32_t id, jv_err *err);
 
 /* Appends the ids of n bytes of text, and adds to out->lost. BOS is never added here.
  *
- * Bytes that are no UTF-8 are read as peers read them: each is one U+FFFD, but overlong forms and surrogates stand for
- * the code point they spell (never for a special token).
+ * Bytes that are no UTF-8 are read as peers read them. BPE: each is one U+FFFD, but overlong forms and surrogates stand
+ * for the code point they spell (never for a special token). SentencePiece: they become the tokens of their bytes.
  *
- * trusted: null: no special token is parsed; else one byte per byte of text, and where all bytes of a special token's
- * text (a control, unknown or user-defined one) are nonzero it becomes that token; where several overlap, the longest
- * in the whole text stands. Text that is not trusted never gives a control token.
+ * The texts of user-defined tokens become these tokens wherever they stand. trusted: null: no other special token is
+ * parsed; else one byte per byte of text, and where all bytes of a control or unknown token's text are nonzero it
+ * becomes that token. Where several overlap, the longest in the whole text stands. Text that is not trusted never gives
+ * a control token.
  *
- * JV_OK, BAD (over 2^31 - 1 bytes) or FATAL (no memory). Work is O(n log n) whatever the text; memory is at most 48
- * bytes per byte of the longest word, 6 per byte of text and 24 per special token found. */
+ * JV_OK, BAD (over 2^31 - 1 bytes) or FATAL (no memory). Work is O(n log n) whatever the text; memory is at most 66
+ * bytes per byte of the longest word, or for SentencePiece, which does not cut words, per character between special
+ * tokens; and 9 per byte of text where the vocabulary has user-defined tokens or text is trusted. */
 int32_t tokenizer_encode(const tokenizer *t, jv_str text, const uint8_t *trusted, token_list *out, jv_err *err);
 
 /* The bytes of a token: what it adds to the text, empty for control tokens. Valid as long as the tokenizer. May be

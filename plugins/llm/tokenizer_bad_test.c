@@ -17,9 +17,10 @@ static void refused(const vocab_spec *s, const char *why)
 static void test_names(void **state)
 {
     refused(&(vocab_spec){.model = ""}, "the file has no tokenizer.ggml.model");
-    refused(&(vocab_spec){.model = "llama"}, "tokenizer.ggml.model is \"llama\"; known is gpt2 (byte-level BPE)");
+    refused(&(vocab_spec){.model = "t5"},
+        "tokenizer.ggml.model is \"t5\"; known are gpt2 (byte-level BPE) and llama (SentencePiece)");
     refused(&(vocab_spec){.model = "gpt2\n\x1b\xFF"},
-        "tokenizer.ggml.model is \"gpt2???\"; known is gpt2 (byte-level BPE)");
+        "tokenizer.ggml.model is \"gpt2???\"; known are gpt2 (byte-level BPE) and llama (SentencePiece)");
     refused(&(vocab_spec){.pre = "qwen3"}, "tokenizer.ggml.pre is \"qwen3\"; known are " KNOWN);
     refused(&(vocab_spec){.pre = ""}, "tokenizer.ggml.pre is \"\"; known are " KNOWN);
     refused(&(vocab_spec){.pre = "a name\tof over forty bytes, cut short at forty"},

@@ -1,8 +1,8 @@
 /*
  * tokenizer_build.h: small vocabularies, right ones and broken ones, written into memory as GGUF files; for tests.
  *
- * Every vocabulary begins with the 256 bytes in GPT-2's alphabet, so that the id of a byte is its value; what a test
- * adds is numbered from 256.
+ * Every vocabulary begins with the 256 bytes, so that the id of a byte is its value; what a test adds is numbered from
+ * 256.
  */
 #ifndef TOKENIZER_BUILD_H
 #define TOKENIZER_BUILD_H
@@ -21,6 +21,7 @@
 typedef struct text_and_type {
     const char *text;
     int32_t type; /* 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte */
+    float score;  /* of SentencePiece */
 } text_and_type;
 
 typedef struct number_key {
@@ -40,6 +41,9 @@ typedef struct vocab_spec {
     bool no_bytes;           /* without the 256 */
     bool no_merges, no_list; /* without these keys */
     int32_t without_byte;    /* > 0: this byte's token has another text */
+    bool spm;                /* SentencePiece: model llama, the 256 as <0x00>..<0xFF>, scores, no merges */
+    bool no_scores;          /* without that key */
+    uint64_t n_scores;       /* how many to write; 0: as many as tokens */
 } vocab_spec;
 
 typedef struct bytes {
@@ -87,7 +91,7 @@ static inline void add_array(bytes *b, const char *key, uint32_t type, uint64_t 
 }
 
 /* The text of a one-byte token. */
-static inline void byte_text(int byte, char text[3])
+static inline void byte_text(int byte, char text[8])
 {
     int c = byte, next = 0x100;
     for (int b = 0; b <= byte; b++) {
@@ -106,20 +110,36 @@ static inline uint64_t count_added(const vocab_spec *s)
     return n;
 }
 
+static inline uint32_t byte_type(const vocab_spec *s, uint64_t i)
+{
+    return s->spm && i < 256 && !(s->without_byte && (int)i == s->without_byte) ? 6 : 1;
+}
+
 static inline void add_tokens(bytes *b, const vocab_spec *s)
 {
     uint64_t n_bytes = s->no_bytes ? 0 : 256, n_added = count_added(s),
              n_types = s->n_types ? s->n_types : n_bytes + n_added;
     add_array(b, "tokenizer.ggml.tokens", GGUF_STRING, n_bytes + n_added);
     for (int i = 0; i < (int)n_bytes; i++) {
-        char text[3];
+        char text[8];
         byte_text(i, text);
+        if (s->spm) snprintf(text, sizeof text, "<0x%02X>", (unsigned)i & 0xFF);
         add_text(b, s->without_byte && i == s->without_byte ? "[no byte]" : text);
     }
     for (uint64_t i = 0; i < n_added; i++) add_text(b, s->added[i].text);
     add_array(b, "tokenizer.ggml.token_type", GGUF_I32, n_types);
     for (uint64_t i = 0; i < n_types; i++)
-        add_u32(b, i >= n_bytes && i < n_bytes + n_added ? (uint32_t)s->added[i - n_bytes].type : 1);
+        add_u32(b, i >= n_bytes && i < n_bytes + n_added ? (uint32_t)s->added[i - n_bytes].type : byte_type(s, i));
+}
+
+static inline void add_scores(bytes *b, const vocab_spec *s)
+{
+    uint64_t n_bytes = s->no_bytes ? 0 : 256, n_added = count_added(s), n = s->n_scores ? s->n_scores : n_bytes + n_added;
+    add_array(b, "tokenizer.ggml.scores", GGUF_F32, n);
+    for (uint64_t i = 0; i < n; i++) {
+        float score = i >= n_bytes && i < n_bytes + n_added ? s->added[i - n_bytes].score : 0;
+        add(b, &score, sizeof score);
+    }
 }
 
 static inline void add_merges(bytes *b, const vocab_spec *s)
@@ -141,16 +161,18 @@ static inline bytes build(const vocab_spec *s)
 {
     bytes b = {0};
     bool model = !s->model || s->model[0];
+    bool merges = !s->no_merges && !s->spm, scores = s->spm && !s->no_scores;
     uint64_t n_keys = 0;
     while (s->keys[n_keys].key) n_keys++;
     add(&b, "GGUF", 4);
     add_u32(&b, 3);
     add_u64(&b, 0);
-    add_u64(&b, n_keys + model + (s->pre != NULL) + 2 * !s->no_list + !s->no_merges);
-    if (model) add_string_key(&b, "tokenizer.ggml.model", s->model ? s->model : "gpt2");
+    add_u64(&b, n_keys + model + (s->pre != NULL) + 2 * !s->no_list + merges + scores);
+    if (model) add_string_key(&b, "tokenizer.ggml.model", s->model ? s->model : s->spm ? "llama" : "gpt2");
     if (s->pre) add_string_key(&b, "tokenizer.ggml.pre", s->pre);
     if (!s->no_list) add_tokens(&b, s);
-    if (!s->no_merges) add_merges(&b, s);
+    if (merges) add_merges(&b, s);
+    if (scores) add_scores(&b, s);
     for (uint64_t i = 0; i < n_keys; i++) {
         add_text(&b, s->keys[i].key);
         add_u32(&b, s->keys[i].type);

@@ -24,7 +24,8 @@ static void encode(const tokenizer *t, jv_str text, size_t trust)
     if (trusted && tokenizer_encode(t, text, trust ? trusted : NULL, &l, &err) != JV_OK) abort();
     for (size_t i = 0; i < l.n; i++)
         if (l.ids[i] < 0 || (uint32_t)l.ids[i] >= tokenizer_size(t)) abort();
-    if (l.n > 3 * text.n || l.lost > 3 * text.n) abort();
+    /* three bytes for one that is no UTF-8, or for a space; and a space before each text between special tokens */
+    if (l.n > 6 * text.n || l.lost > 6 * text.n) abort();
     free(l.ids);
     free(trusted);
 }

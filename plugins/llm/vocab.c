@@ -1,9 +1,11 @@
 /*
  * The token list: checked, indexed by text, and turned into bytes.
  *
- * Texts are written in GPT-2's byte alphabet: a byte that is printable in Latin-1 stands for itself, the 68 others for
- * U+0100 and up in order, so that a text never holds a space or a control character. A normal token whose text has
- * other characters is taken as it stands.
+ * VOCAB_BYTES: texts are written in GPT-2's byte alphabet: a byte that is printable in Latin-1 stands for itself, the
+ * 68 others for U+0100 and up in order, so that a text never holds a space or a control character. A normal token whose
+ * text has other characters is taken as it stands.
+ *
+ * VOCAB_SPACES: texts are text, with U+2581 for spaces; a token of type byte is written "<0x0A>".
  *
  * Costs are bounded by the file: tables are proportional to its counts, and a list of texts made to collide in the hash
  * is refused after MAX_PROBES steps (random texts at this load need under a hundred even at VOCAB_MAX).
@@ -161,9 +163,47 @@ static int64_t to_bytes(jv_str text, const int16_t byte_of[N_LETTERS], char *out
     return n;
 }
 
+/* A text in GPT-2's alphabet, or as it stands. */
+static jv_str bytes_piece(vocab *v, uint32_t id, const int16_t byte_of[N_LETTERS], char *to)
+{
+    int64_t n = to_bytes(v->text[id], byte_of, to);
+    if (n == 1) v->byte_token[(uint8_t)*to] = (int32_t)id;
+    return n < 0 ? v->text[id] : (jv_str){to, (size_t)n};
+}
+
+/* A text with U+2581 for spaces. */
+static jv_str spaces_piece(const vocab *v, uint32_t id, char *to)
+{
+    jv_str s = v->text[id];
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; n++) {
+        bool space = s.n - i >= 3 && memcmp(s.p + i, "\xE2\x96\x81", 3) == 0;
+        to[n] = space ? ' ' : s.p[i];
+        i += space ? 3 : 1;
+    }
+    return (jv_str){to, n};
+}
+
+static int digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* "<0x0A>" */
+static int32_t byte_piece(vocab *v, uint32_t id, char *to, jv_err *err)
+{
+    jv_str s = v->text[id];
+    bool ok = s.n == 6 && memcmp(s.p, "<0x", 3) == 0 && digit(s.p[3]) >= 0 && digit(s.p[4]) >= 0 && s.p[5] == '>';
+    if (!ok) return jv_fail(err, JV_BAD, "token %u is to be a byte, but its text is not <0x00>..<0xFF>", id);
+    *to = (char)(digit(s.p[3]) << 4 | digit(s.p[4]));
+    v->byte_token[(uint8_t)*to] = (int32_t)id;
+    v->piece[id] = (jv_str){to, 1};
+    return JV_OK;
+}
+
 /* What each token adds to a text. A control token cannot stand for a byte: text that is not trusted must not reach
  * it. */
-static int32_t make_pieces(vocab *v, jv_err *err)
+static int32_t make_pieces(vocab *v, vocab_kind kind, jv_err *err)
 {
     int16_t byte_of[N_LETTERS];
     size_t total = 0;
@@ -173,25 +213,29 @@ static int32_t make_pieces(vocab *v, jv_err *err)
     v->bytes = malloc(total + 1);
     if (!v->bytes) return jv_fail(err, JV_FATAL, "no memory for the %zu bytes of %u tokens", total, v->n);
     char *end = v->bytes;
-    for (uint32_t i = 0; i < v->n; i++) {
+    int32_t rc = JV_OK;
+    for (uint32_t i = 0; i < v->n && rc >= 0; i++) {
         if (v->type[i] == TOKEN_USER) v->piece[i] = v->text[i];
         if (v->type[i] != TOKEN_NORMAL && v->type[i] != TOKEN_BYTE) continue;
-        int64_t n = to_bytes(v->text[i], byte_of, end);
-        v->piece[i] = n < 0 ? v->text[i] : (jv_str){end, (size_t)n};
-        if (n == 1) v->byte_token[(uint8_t)*end] = (int32_t)i;
-        if (n > 0) end += n;
+        if (kind == VOCAB_BYTES)
+            v->piece[i] = bytes_piece(v, i, byte_of, end);
+        else if (v->type[i] == TOKEN_NORMAL)
+            v->piece[i] = spaces_piece(v, i, end);
+        else
+            rc = byte_piece(v, i, end, err);
+        if (v->piece[i].p == end) end += v->piece[i].n;
     }
-    return JV_OK;
+    return rc;
 }
 
-int32_t vocab_load(vocab *v, const gguf *g, jv_err *err)
+int32_t vocab_load(vocab *v, const gguf *g, vocab_kind kind, jv_err *err)
 {
     int32_t rc = load_texts(v, g, err);
     if (rc >= 0) rc = load_types(v, g, err);
     if (rc < 0) return rc;
     apply_names(v, ending_names, sizeof ending_names / sizeof *ending_names, true);
     apply_names(v, other_names, sizeof other_names / sizeof *other_names, false);
-    return make_pieces(v, err);
+    return make_pieces(v, kind, err);
 }
 
 void vocab_free(vocab *v)

@@ -12,15 +12,18 @@
 /* Values of `tokenizer.ggml.token_type`, the numbers of the format. */
 enum { TOKEN_UNDEFINED, TOKEN_NORMAL, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER, TOKEN_UNUSED, TOKEN_BYTE };
 
+/* How texts of tokens are written (vocab.c). */
+typedef enum vocab_kind { VOCAB_BYTES, VOCAB_SPACES } vocab_kind;
+
 typedef struct vocab {
     uint32_t n;
-    jv_str *text;             /* [n] as in the file, most in GPT-2's byte alphabet (vocab.c); points into the file */
+    jv_str *text;             /* [n] as in the file; points into it */
     jv_str *piece;            /* [n] the bytes of the token in a text; empty for tokens that are not text */
     uint8_t *type;            /* [n] TOKEN_*, corrected by name */
     bool *ends;               /* [n] */
     size_t longest;           /* bytes of the longest text */
     int32_t byte_token[256];  /* the token of a single byte; -1: there is none */
-    uint16_t letter[256];     /* a byte's code point in texts, 0x21..0x143 */
+    uint16_t letter[256];     /* a byte's code point in texts of VOCAB_BYTES, 0x21..0x143 */
     char *bytes;              /* behind `piece` */
     struct vocab_slot *slots; /* open addressing by the text's hash */
     uint32_t n_slots;         /* a power of 2 */
@@ -28,7 +31,7 @@ typedef struct vocab {
 
 /* JV_OK, BAD (the file is at fault) or FATAL (no memory). `v` is zeroed before; vocab_free takes whatever state it
  * is left in. */
-int32_t vocab_load(vocab *v, const gguf *g, jv_err *err);
+int32_t vocab_load(vocab *v, const gguf *g, vocab_kind kind, jv_err *err);
 void vocab_free(vocab *v);
 
 /* The token whose text is `a` followed by `b`, or -1. */

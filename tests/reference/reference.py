@@ -2,11 +2,16 @@
 """Asks llama.cpp, by its Python binding, and keeps its answers in this folder.
 
     pip install llama-cpp-python==0.3.36 numpy jinja2
-    reference.py tokens MODEL.gguf OUT.jsonl   ids of each line of lines.bin: no special token added, none parsed
+    reference.py tokens MODEL.gguf OUT.jsonl   ids of each line of lines.bin: no special token added, no control token parsed
+    reference.py sums MODEL.gguf OUT.sums      a number for the ids of each line and of 500 texts made of them
     reference.py greedy MODEL.gguf OUT.jsonl   20 prompts, each continued greedily, up to 100 tokens, then scored
 
-tokens.*.jsonl has one JSON list per line. llama.cpp ends the whole process on a code point above U+10FFFF; such a
+tokens.*.jsonl has one JSON list per line. With BPE llama.cpp ends the whole process on a code point above U+10FFFF; such a
 sequence is given to it as one U+FFFD per byte, which is how it reads all other bytes that are no UTF-8.
+
+tokens.*.sums has one number per text, the FNV-1a hash of its ids as 32-bit numbers, for vocabularies whose ids would
+take much room: first the lines, then every four of them joined (see joined). Of a file that is cut off behind its keys
+only these are given to llama.cpp.
 
 greedy.*.jsonl has one JSON object per prompt: prompt, text (with the continuation), tokens, and for each token but the
 first its logprob and the five likeliest [id, logprob], from one pass over the whole text (float64 log-softmax of the
@@ -23,7 +28,9 @@ import ctypes
 import json
 import pathlib
 import re
+import struct
 import sys
+import tempfile
 
 import llama_cpp
 import numpy
@@ -86,18 +93,74 @@ PROMPTS = [
 ]
 
 
+NAMES = [b"<bos>", b"<eos>", b"<|im_start|>", b"<|im_end|>", b"<|endoftext|>", b"</s>", b"<start_of_turn>", b"<end_of_turn>",
+         b"<think>", b"</think>", b"<tool_call>", b"<unk>", b"<pad>", b"<unused7>", b"[multimodal]", b"<0x0A>"]
+
+
+def lines():
+    return pathlib.Path(__file__).with_name("lines.bin").read_bytes().split(b"\n")
+
+
+def joined():
+    """Every four lines, each followed by one to five line feeds, and the name of a special token, which is text."""
+    rows = lines()
+    for j in range(len(rows) // 4):
+        yield b"".join(row + b"\n" * (j % 5 + 1) for row in rows[4 * j:4 * j + 4]) + NAMES[j % 16]
+
+
+def keys_only(model, to):
+    """A copy of the keys of a model file, without its tensors."""
+    sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+    with open(model, "rb") as f:
+        head = f.read(1 << 26)
+    n_keys, at = struct.unpack_from("<Q", head, 16)[0], 24
+
+    def string():
+        return 8 + struct.unpack_from("<Q", head, at)[0]
+
+    for _ in range(n_keys):
+        at += string()
+        type, item, count = struct.unpack_from("<IIQ", head, at)
+        at += 4
+        if type == 9:
+            at += 12
+        if type == 8 or (type == 9 and item == 8):
+            for _ in range(count if type == 9 else 1):
+                at += string()
+        else:
+            at += sizes[item] * count if type == 9 else sizes[type]
+    to.write(head[:8] + bytes(8) + head[16:at])
+    to.flush()
+
+
+def ids_of(model, texts):
+    with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
+        keys_only(model, file)
+        params = llama_cpp.llama_model_default_params()
+        params.vocab_only = True
+        vocab = llama_cpp.llama_model_get_vocab(llama_cpp.llama_model_load_from_file(file.name.encode(), params))
+    for text in texts:
+        if llama_cpp.llama_vocab_type(vocab) == llama_cpp.LLAMA_VOCAB_TYPE_BPE:
+            text = BEYOND.sub(lambda m: "\ufffd".encode() * len(m[0]), text)
+        room = (ctypes.c_int32 * (3 * len(text) + 4))()
+        n = llama_cpp.llama_tokenize(vocab, text, len(text), room, len(room), False, False)
+        assert n >= 0, (text, n)
+        yield room[:n]
+
+
 def tokens(model, out):
-    params = llama_cpp.llama_model_default_params()
-    params.vocab_only = True
-    loaded = llama_cpp.llama_model_load_from_file(model.encode(), params)
-    vocab = llama_cpp.llama_model_get_vocab(loaded)
     with open(out, "w") as f:
-        for line in pathlib.Path(__file__).with_name("lines.bin").read_bytes().split(b"\n"):
-            line = BEYOND.sub(lambda m: "\ufffd".encode() * len(m[0]), line)
-            room = (ctypes.c_int32 * (len(line) + 1))()
-            n = llama_cpp.llama_tokenize(vocab, line, len(line), room, len(room), False, False)
-            assert n >= 0, (line, n)
-            f.write(json.dumps(room[:n], separators=(",", ":")) + "\n")
+        for ids in ids_of(model, lines()):
+            f.write(json.dumps(ids, separators=(",", ":")) + "\n")
+
+
+def sums(model, out):
+    with open(out, "w") as f:
+        for ids in ids_of(model, [*lines(), *joined()]):
+            h = 2166136261
+            for byte in struct.pack("<%di" % len(ids), *ids):
+                h = (h ^ byte) * 16777619 & 0xffffffff
+            f.write("%08x\n" % h)
 
 
 def logprobs(logits):
@@ -176,6 +239,6 @@ def greedy(model, out):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4 or sys.argv[1] not in ("tokens", "greedy"):
+    if len(sys.argv) != 4 or sys.argv[1] not in ("tokens", "sums", "greedy"):
         sys.exit(__doc__)
-    {"tokens": tokens, "greedy": greedy}[sys.argv[1]](sys.argv[2], sys.argv[3])
+    {"tokens": tokens, "sums": sums, "greedy": greedy}[sys.argv[1]](sys.argv[2], sys.argv[3])
