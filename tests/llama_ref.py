@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What a model of the llama architecture computes, by the formulas, in 64-bit floats and plain lists; for files with F32 tensors.
+"""What a model of the families llama, qwen2 and gemma3 computes, by the formulas, in 64-bit floats and plain lists; for files with F32
+tensors.
 
     llama_ref.py MODEL.gguf < SEQUENCES
 
@@ -55,7 +56,7 @@ class Model:
         return self.take(SCALARS[type])
 
     def key(self, name, default=None):
-        return self.keys.get("llama." + name, default)
+        return self.keys.get("%s.%s" % (self.keys["general.architecture"], name), default)
 
 
 def dot(a, b):
@@ -80,54 +81,93 @@ def softmax(x):
     return [v / total for v in e]
 
 
-def rotate(model, x, pos, dim):
-    """Pairs (2i, 2i + 1) of the first dims of each head."""
-    dims, base = model.key("rope.dimension_count", dim), model.key("rope.freq_base", 10000.0)
-    factors = model.tensors.get("rope_freqs.weight") or [1] * (dims // 2)
-    y = list(x)
-    for head in range(0, len(x), dim):
-        for i in range(dims // 2):
-            angle = pos * base ** (-2 * i / dims) / factors[i]
-            a, b = x[head + 2 * i], x[head + 2 * i + 1]
-            y[head + 2 * i] = a * math.cos(angle) - b * math.sin(angle)
-            y[head + 2 * i + 1] = a * math.sin(angle) + b * math.cos(angle)
+def silu(x):
+    return x / (1 + math.exp(-x))
+
+
+def gelu(x):
+    return x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3)))
+
+
+class Shape:
+    """The numbers of a model, and what its family does in its own way."""
+
+    def __init__(self, model):
+        family = model.keys["general.architecture"]
+        self.layers, self.width = model.key("block_count"), model.key("embedding_length")
+        self.heads = model.key("attention.head_count")
+        self.kv_heads = model.key("attention.head_count_kv", self.heads)
+        self.dim = model.key("attention.key_length", self.width // self.heads)
+        self.dims = model.key("rope.dimension_count", self.dim)
+        self.eps = model.key("attention.layer_norm_rms_epsilon", 1e-5)
+        self.scale = model.key("attention.scale", 1 / math.sqrt(self.dim))
+        self.factors = model.tensors.get("rope_freqs.weight") or [1] * (self.dims // 2)
+        self.base = model.key("rope.freq_base", 10000.0)
+        self.halves = family != "llama"
+        self.act = gelu if family == "gemma3" else silu
+        self.embedding = math.sqrt(self.width) if family == "gemma3" else 1
+        self.window, self.windowed_base = model.key("attention.sliding_window"), model.key("rope.freq_base_swa", 10000.0)
+        pattern = model.key("attention.sliding_window_pattern", 6)
+        if not isinstance(pattern, list):
+            pattern = [i % pattern != pattern - 1 for i in range(self.layers)]
+        self.windowed = pattern if self.window else [False] * self.layers
+
+
+def heads_of(model, shape, layer, part, x, pos):
+    """Queries or keys: each head normed where there is a norm, then turned."""
+    weight, base = model.tensors.get("blk.%d.attn_%s_norm.weight" % (layer, part)), shape.base
+    if shape.windowed[layer]:
+        base = shape.windowed_base
+    y = []
+    for head in range(0, len(x), shape.dim):
+        h = x[head:head + shape.dim]
+        h = norm(h, weight, shape.eps) if weight else list(h)
+        for i in range(shape.dims // 2):
+            angle = pos * base ** (-2 * i / shape.dims) / shape.factors[i]
+            j, k = (i, i + shape.dims // 2) if shape.halves else (2 * i, 2 * i + 1)
+            a, b = h[j], h[k]
+            h[j] = a * math.cos(angle) - b * math.sin(angle)
+            h[k] = a * math.sin(angle) + b * math.cos(angle)
+        y += h
     return y
 
 
-def attention(q, keys, values, heads, kv_heads, dim):
-    out = []
-    for h in range(heads):
-        g = h // (heads // kv_heads) * dim
-        scores = [dot(q[h * dim:(h + 1) * dim], k[g:g + dim]) / math.sqrt(dim) for k in keys]
-        p = softmax(scores)
+def attention(shape, q, keys, values):
+    out, dim = [], shape.dim
+    for h in range(shape.heads):
+        g = h // (shape.heads // shape.kv_heads) * dim
+        p = softmax([dot(q[h * dim:(h + 1) * dim], k[g:g + dim]) * shape.scale for k in keys])
         out += [dot(p, [v[g + d] for v in values]) for d in range(dim)]
     return out
 
 
+def block(model, shape, name, x, y):
+    """x plus a block's output, which gemma3 norms."""
+    weight = model.tensors.get(name)
+    return [a + b for a, b in zip(x, norm(y, weight, shape.eps) if weight else y)]
+
+
 def forward(model, ids):
     """Log probabilities after each token."""
-    t, eps = model.tensors, model.key("attention.layer_norm_rms_epsilon", 1e-5)
-    heads = model.key("attention.head_count")
-    kv_heads = model.key("attention.head_count_kv", heads)
-    dim = model.key("attention.key_length", model.key("embedding_length") // heads)
-    layers = model.key("block_count")
-    cache = [([], []) for _ in range(layers)]
+    t, shape = model.tensors, Shape(model)
+    cache = [([], []) for _ in range(shape.layers)]
     head = t.get("output.weight") or t["token_embd.weight"]
     for pos, token in enumerate(ids):
-        x = list(t["token_embd.weight"][token])
-        for i in range(layers):
+        x = [v * shape.embedding for v in t["token_embd.weight"][token]]
+        for i in range(shape.layers):
             name, (keys, values) = "blk.%d." % i, cache[i]
-            y = norm(x, t[name + "attn_norm.weight"], eps)
-            q = rotate(model, linear(model, name + "attn_q", y), pos, dim)
-            keys.append(rotate(model, linear(model, name + "attn_k", y), pos, dim))
+            y = norm(x, t[name + "attn_norm.weight"], shape.eps)
+            q = heads_of(model, shape, i, "q", linear(model, name + "attn_q", y), pos)
+            keys.append(heads_of(model, shape, i, "k", linear(model, name + "attn_k", y), pos))
             values.append(linear(model, name + "attn_v", y))
-            y = linear(model, name + "attn_output", attention(q, keys, values, heads, kv_heads, dim))
-            x = [a + b for a, b in zip(x, y)]
-            y = norm(x, t[name + "ffn_norm.weight"], eps)
+            first = max(0, pos + 1 - shape.window) if shape.windowed[i] else 0
+            y = linear(model, name + "attn_output", attention(shape, q, keys[first:], values[first:]))
+            x = block(model, shape, name + "post_attention_norm.weight", x, y)
+            y = norm(x, t[name + "ffn_norm.weight"], shape.eps)
             gate, up = linear(model, name + "ffn_gate", y), linear(model, name + "ffn_up", y)
-            y = linear(model, name + "ffn_down", [g / (1 + math.exp(-g)) * u for g, u in zip(gate, up)])
-            x = [a + b for a, b in zip(x, y)]
-        y = norm(x, t["output_norm.weight"], eps)
+            y = linear(model, name + "ffn_down", [shape.act(g) * u for g, u in zip(gate, up)])
+            x = block(model, shape, name + "post_ffw_norm.weight", x, y)
+        y = norm(x, t["output_norm.weight"], shape.eps)
         logits = [dot(row, y) for row in head]
         most = max(logits)
         total = most + math.log(sum(math.exp(v - most) for v in logits))

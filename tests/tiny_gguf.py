@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes a tiny model of the llama architecture with random weights, as a GGUF file; equal options give equal bytes.
+"""Writes a tiny model with random weights, as a GGUF file; equal options give equal bytes.
 
-    tiny_gguf.py OUT.gguf [--type f32|f16|q8_0|q4_0|q4_1|mixed] [--seed N] [--no-template] [--tied]
+    tiny_gguf.py OUT.gguf [--family llama|qwen2|gemma3] [--type f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|mixed] [--seed N]
+                 [--no-template] [--tied]
 
 As a module it makes files to be broken on purpose:
 
@@ -20,7 +21,7 @@ import struct
 # Types of values and of tensors: the numbers of the format.
 U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
 SCALAR = {U8: "B", I8: "b", U16: "H", I16: "h", U32: "I", I32: "i", F32: "f", BOOL: "?", U64: "Q", I64: "q", F64: "d"}
-T_F32, T_F16, T_Q4_0, T_Q4_1, T_Q8_0 = 0, 1, 2, 3, 8
+T_F32, T_F16, T_Q4_0, T_Q4_1, T_Q5_0, T_Q5_1, T_Q8_0, T_BF16 = 0, 1, 2, 3, 6, 7, 8, 30
 BLOCK = 32
 
 # kind: what sort of field (magic, version, n_tensors, ...); about: whose; offset, width: bytes in the file
@@ -158,20 +159,53 @@ def q4_1(block):
     return scale + least + nibbles([max(0, min(15, round((x - m) / d))) if d else 0 for x in block])
 
 
-BLOCKS = {T_Q8_0: q8_0, T_Q4_0: q4_0, T_Q4_1: q4_1}
-TYPES = {"f32": T_F32, "f16": T_F16, "q8_0": T_Q8_0, "q4_0": T_Q4_0, "q4_1": T_Q4_1}
+def fifths(q):
+    """The fifth bits of 32 weights, then the nibbles."""
+    return struct.pack("<I", sum(v >> 4 << i for i, v in enumerate(q))) + nibbles([v & 15 for v in q])
+
+
+def q5_0(block):
+    scale, d = half(max(block, key=abs) / -16)
+    return scale + fifths([max(0, min(31, round(x / d) + 16)) if d else 16 for x in block])
+
+
+def q5_1(block):
+    scale, d = half((max(block) - min(block)) / 31)
+    least, m = half(min(block))
+    return scale + least + fifths([max(0, min(31, round((x - m) / d))) if d else 0 for x in block])
+
+
+def bf16(x):
+    """The upper half of the 32 bits, rounded to nearest."""
+    bits = struct.unpack("<I", struct.pack("<f", x))[0]
+    return struct.pack("<H", bits + 0x7FFF + (bits >> 16 & 1) >> 16)
+
+
+BLOCKS = {T_Q8_0: q8_0, T_Q4_0: q4_0, T_Q4_1: q4_1, T_Q5_0: q5_0, T_Q5_1: q5_1}
+TYPES = {"f32": T_F32, "f16": T_F16, "q8_0": T_Q8_0, "q4_0": T_Q4_0, "q4_1": T_Q4_1, "bf16": T_BF16, "q5_0": T_Q5_0,
+         "q5_1": T_Q5_1}
 
 
 def encode(values, type):
     """The bytes of weights in a tensor of that type; whole blocks only."""
     if type in BLOCKS:
         return b"".join(BLOCKS[type](values[i:i + BLOCK]) for i in range(0, len(values), BLOCK))
+    if type == T_BF16:
+        return b"".join(bf16(x) for x in values)
     return struct.pack("<%d%s" % (len(values), {T_F32: "f", T_F16: "e"}[type]), *values)
 
 
 # ---- the model -------------------------------------------------------------------------------------------------------
 
-N_LAYERS, N_EMBD, N_HEADS, N_KV_HEADS, N_FF, N_CONTEXT = 2, 64, 4, 2, 128, 256
+# sizes: layers, width, heads, heads of keys and values, size of a head, width of the feed-forward
+Family = collections.namedtuple("Family", "sizes biases norms pieces")
+FAMILIES = {
+    "llama": Family((2, 64, 4, 2, 16, 128), biases=False, norms=False, pieces=False),
+    "qwen2": Family((2, 64, 4, 2, 16, 128), biases=True, norms=False, pieces=False),
+    # five layers with a window and one without; heads wider than their share; tokens with scores
+    "gemma3": Family((6, 32, 2, 1, 32, 64), biases=False, norms=True, pieces=True),
+}
+N_CONTEXT, WINDOW = 256, 5
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 MERGES = """Ġ t|h e|i n|Ġ a|Ġt he|o n|r e|e r|a t|n d|Ġa nd|i s|o r|e n|Ġ s|Ġ w|Ġ o|o u|Ġ b|Ġ m|i t|Ġ f|Ġo f|in g|
 Ġt o|a l|e s|l l|Ġ in|Ġ c|Ġ d|Ġ p|Ġ h|a r|a n|v er|Ġ i|Ġi s|Ġ I|Ġ y|Ġy ou""".replace("\n", "").split("|")
@@ -198,23 +232,42 @@ def vocabulary():
     return tokens, MERGES
 
 
-def metadata(template):
+def pieces():
+    """Tokens, types and scores as SentencePiece has them."""
+    tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
+    types = [3, 3, 3, 2, 3, 3]
+    tokens += ["\n" * i for i in range(1, 4)]
+    types += [4] * 3
+    tokens += ["<0x%02X>" % b for b in range(256)]
+    types += [6] * 256
+    words = [m.replace(" ", "").replace("Ġ", "\u2581") for m in MERGES]
+    letters = ["\u2581"] + [chr(c) for c in range(0x21, 0x7F)]
+    tokens += words + letters
+    types += [1] * len(words + letters)
+    return tokens, types, [-1000.0] * 9 + [0.0] * 256 + [-float(i) for i in range(len(words + letters))]
+
+
+def tokenizer_of(family):
+    """Its keys, but for the template."""
+    if FAMILIES[family].pieces:
+        tokens, types, scores = pieces()
+        return [
+            ("tokenizer.ggml.model", STRING, "llama"),
+            ("tokenizer.ggml.pre", STRING, "default"),
+            ("tokenizer.ggml.tokens", ARRAY, (STRING, tokens)),
+            ("tokenizer.ggml.scores", ARRAY, (F32, scores)),
+            ("tokenizer.ggml.token_type", ARRAY, (I32, types)),
+            ("tokenizer.ggml.bos_token_id", U32, 2),
+            ("tokenizer.ggml.eos_token_id", U32, 1),
+            ("tokenizer.ggml.unknown_token_id", U32, 3),
+            ("tokenizer.ggml.padding_token_id", U32, 0),
+            ("tokenizer.ggml.add_bos_token", BOOL, True),
+            ("tokenizer.ggml.add_space_prefix", BOOL, False),
+        ]
     tokens, merges = vocabulary()
-    kv = [
-        ("general.architecture", STRING, "llama"),
-        ("general.name", STRING, "tiny"),
-        ("llama.block_count", U32, N_LAYERS),
-        ("llama.context_length", U32, N_CONTEXT),
-        ("llama.embedding_length", U32, N_EMBD),
-        ("llama.feed_forward_length", U32, N_FF),
-        ("llama.attention.head_count", U32, N_HEADS),
-        ("llama.attention.head_count_kv", U32, N_KV_HEADS),
-        ("llama.attention.layer_norm_rms_epsilon", F32, 1e-5),
-        ("llama.rope.freq_base", F32, 10000.0),
-        ("llama.rope.dimension_count", U32, N_EMBD // N_HEADS),
-        ("llama.vocab_size", U32, len(tokens)),
+    return [
         ("tokenizer.ggml.model", STRING, "gpt2"),
-        ("tokenizer.ggml.pre", STRING, "smollm"),
+        ("tokenizer.ggml.pre", STRING, "qwen2" if family == "qwen2" else "smollm"),
         ("tokenizer.ggml.tokens", ARRAY, (STRING, tokens)),
         ("tokenizer.ggml.token_type", ARRAY, (I32, [3] * len(SPECIAL) + [1] * (len(tokens) - len(SPECIAL)))),
         ("tokenizer.ggml.merges", ARRAY, (STRING, merges)),
@@ -226,41 +279,82 @@ def metadata(template):
         ("tokenizer.ggml.add_bos_token", BOOL, False),
         ("tokenizer.ggml.add_space_prefix", BOOL, False),
     ]
+
+
+def n_tokens(family):
+    return len(pieces()[0] if FAMILIES[family].pieces else vocabulary()[0])
+
+
+def metadata(template, family):
+    layers, width, heads, kv_heads, head, ff = FAMILIES[family].sizes
+    kv = [
+        ("general.architecture", STRING, family),
+        ("general.name", STRING, "tiny"),
+        (family + ".block_count", U32, layers),
+        (family + ".context_length", U32, N_CONTEXT),
+        (family + ".embedding_length", U32, width),
+        (family + ".feed_forward_length", U32, ff),
+        (family + ".attention.head_count", U32, heads),
+        (family + ".attention.head_count_kv", U32, kv_heads),
+        (family + ".attention.layer_norm_rms_epsilon", F32, 1e-5),
+        (family + ".rope.freq_base", F32, 1000000.0 if family == "gemma3" else 10000.0),
+        (family + ".rope.dimension_count", U32, head),
+        (family + ".vocab_size", U32, n_tokens(family)),
+    ]
+    if family == "gemma3":
+        kv += [
+            ("gemma3.attention.key_length", U32, head),
+            ("gemma3.attention.value_length", U32, head),
+            ("gemma3.attention.sliding_window", U32, WINDOW),
+        ]
+    kv += tokenizer_of(family)
     if template:
         kv.append(("tokenizer.chat_template", STRING, TEMPLATE))
     return kv
 
 
-def shapes(tied):
-    """(name, columns, rows) of each tensor; rows 0: a vector."""
-    head, vocab = N_EMBD // N_HEADS, len(vocabulary()[0])
-    yield "token_embd.weight", N_EMBD, vocab
-    for i in range(N_LAYERS):
+def shapes(tied, family):
+    """(name, columns, rows) of each tensor; rows 0: a vector around 1, -1: one around 0."""
+    layers, width, heads, kv_heads, head, ff = FAMILIES[family].sizes
+    vocab = n_tokens(family)
+    yield "token_embd.weight", width, vocab
+    for i in range(layers):
         layer = "blk.%d." % i
-        yield layer + "attn_norm.weight", N_EMBD, 0
-        yield layer + "attn_q.weight", N_EMBD, N_EMBD
-        yield layer + "attn_k.weight", N_EMBD, head * N_KV_HEADS
-        yield layer + "attn_v.weight", N_EMBD, head * N_KV_HEADS
-        yield layer + "attn_output.weight", N_EMBD, N_EMBD
-        yield layer + "ffn_norm.weight", N_EMBD, 0
-        yield layer + "ffn_gate.weight", N_EMBD, N_FF
-        yield layer + "ffn_up.weight", N_EMBD, N_FF
-        yield layer + "ffn_down.weight", N_FF, N_EMBD
-    yield "output_norm.weight", N_EMBD, 0
-    if not tied:
-        yield "output.weight", N_EMBD, vocab
+        yield layer + "attn_norm.weight", width, 0
+        yield layer + "attn_q.weight", width, heads * head
+        yield layer + "attn_k.weight", width, kv_heads * head
+        yield layer + "attn_v.weight", width, kv_heads * head
+        yield layer + "attn_output.weight", heads * head, width
+        if FAMILIES[family].biases:
+            yield layer + "attn_q.bias", heads * head, -1
+            yield layer + "attn_k.bias", kv_heads * head, -1
+            yield layer + "attn_v.bias", kv_heads * head, -1
+        if FAMILIES[family].norms:
+            yield layer + "attn_q_norm.weight", head, 0
+            yield layer + "attn_k_norm.weight", head, 0
+            yield layer + "post_attention_norm.weight", width, 0
+        yield layer + "ffn_norm.weight", width, 0
+        yield layer + "ffn_gate.weight", width, ff
+        yield layer + "ffn_up.weight", width, ff
+        yield layer + "ffn_down.weight", ff, width
+        if FAMILIES[family].norms:
+            yield layer + "post_ffw_norm.weight", width, 0
+    yield "output_norm.weight", width, 0
+    if not tied and family != "gemma3":
+        yield "output.weight", width, vocab
 
 
-def tiny(type="f32", seed=1, template=True, tied=False):
-    """A whole model. Norms are F32; matrices are of `type`, or with "mixed" of each type in turn. Equal seeds give equal
-    weights in all types, before rounding. tied: the embedding serves as the output matrix."""
+def tiny(type="f32", seed=1, template=True, tied=False, family="llama"):
+    """A whole model. Vectors are F32; matrices are of `type`, or with "mixed" of each type in turn. Equal seeds give
+    equal weights in all types, before rounding. tied: the embedding serves as the output matrix."""
     draw = random.Random(seed).random
     turn = list(TYPES.values()) if type == "mixed" else [TYPES[type]]
     g, matrices = Gguf(), 0
-    g.kv = metadata(template)
-    for name, columns, rows in shapes(tied):
-        if rows == 0:
-            g.tensors.append(Tensor(name, [columns], T_F32, encode([0.75 + draw() / 2 for _ in range(columns)], T_F32)))
+    g.kv = metadata(template, family)
+    for name, columns, rows in shapes(tied, family):
+        if rows <= 0:
+            values = [1 + rows - 0.25 + draw() / 2 for _ in range(columns)]
+            g.tensors.append(Tensor(name, [columns], T_F32, encode(values, T_F32)))
             continue
         bound = (3 / columns) ** 0.5  # uniform in +-bound: the variance is 1 / columns
         values = [(2 * draw() - 1) * bound for _ in range(rows * columns)]
@@ -286,12 +380,13 @@ def small():
 def main():
     p = argparse.ArgumentParser(description="writes a tiny model with random weights")
     p.add_argument("out", metavar="OUT.gguf")
+    p.add_argument("--family", default="llama", choices=FAMILIES)
     p.add_argument("--type", default="f32", choices=[*TYPES, "mixed"])
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--no-template", action="store_true")
     p.add_argument("--tied", action="store_true", help="no output.weight")
     a = p.parse_args()
-    tiny(a.type, a.seed, not a.no_template, a.tied).save(a.out)
+    tiny(a.type, a.seed, not a.no_template, a.tied, a.family).save(a.out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@
  *
  * A key that would change results in a way that is not in this version is refused by its name.
  */
-#include "net_plan.h"
+#include "net_impl.h"
 
 #include <math.h>
 #include <stdlib.h>
