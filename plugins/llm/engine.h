@@ -1,49 +1,71 @@
 /*
- * engine.h: a model file made ready to answer: network, tokenizer, template, one sequence's cache, and the queue of
- * those who want it. Life: engine_open reads and checks the file; engine_fit settles sizes; engine_start takes the
- * memory; then engine_generate, engine_score and engine_tokenize from any thread; engine_close from any state.
+ * engine.h: a model file made ready to answer: network, tokenizer, template, the cache, and the scheduler that runs them
+ * for all who want something. Life: engine_open reads and checks the file; engine_fit settles sizes; engine_start
+ * takes the memory; then engine_generate, engine_score and engine_tokenize from any thread; engine_close from any state.
  */
 #ifndef ENGINE_H
 #define ENGINE_H
 
 #include "chat.h"
-#include "llama.h"
 #include "llm.h"
-#include "turn.h"
+#include "net.h"
+#include "reply.h"
+#include "sample.h"
+#include "sched.h"
 
 typedef struct engine {
     const bk_api *bk;
     void *bk_self;
     gguf *g;
-    llama *net;
+    net *net;
     tokenizer *tok;
     chat *chat;
-    uint32_t context; /* tokens the cache holds */
-    uint32_t batch;   /* tokens of a prompt that go through the network at once */
-    uint32_t kv_type; /* BK_F16, BK_F32 */
-    bool started;
-    turn turn; /* whose it is may touch what follows, and run the network */
+    reply_tags tags;
+    uint32_t context;   /* tokens of a sequence */
+    uint32_t chunk;     /* tokens of prompts in a step */
+    uint32_t sequences; /* that run at once */
+    uint32_t kv_type;   /* BK_F16, BK_Q8_0, BK_F32 */
+    uint32_t blocks;    /* of the cache */
     bk_kv *kv;
-    float *logits;  /* (LLAMA_LOGIT_ROWS, vocabulary) */
-    double *weight; /* (vocabulary): sampler */
-    int32_t *heap;  /* (vocabulary): sampler, ranking */
+    sample_room *room; /* the scheduler's thread's */
+    sched *sched;
 } engine;
 
+typedef struct engine_size {
+    uint32_t context; /* 0: what the model was made for, at most 4096 */
+    uint32_t chunk, sequences, kv_type;
+    uint64_t memory; /* most bytes of all together; the cache takes what the rest leaves. 0: no limit, and a cache of
+                        four contexts, or `sequences` if these are fewer */
+} engine_size;
+
+/* Bytes; a sum that does not fit is UINT64_MAX. */
+typedef struct engine_need {
+    uint64_t mapped, copied; /* weights: used where they lie in the file, and copied */
+    uint64_t cache;          /* keys and values */
+    uint64_t scratch;        /* activations, logits, and what the scheduler keeps */
+    uint64_t total;
+} engine_need;
+
+const char *kv_name(uint32_t type); /* "f16" */
+
 int32_t engine_open(engine *e, const char *path, const bk_api *bk, void *bk_self, jv_err *err);
-/* context 0: what the model was made for, at most 4096. */
-void engine_fit(engine *e, uint32_t context, uint32_t batch, uint32_t kv_type);
-llama_need engine_memory(const engine *e);
-int32_t engine_start(engine *e, jv_err *err);
+/* JV_OK, or BAD: not even a cache of one context fits the memory, or what can be counted. */
+int32_t engine_fit(engine *e, const engine_size *size, jv_err *err);
+engine_need engine_memory(const engine *e);
+/* "weights 93.8 MiB mapped and 0.0 MiB copied, KV ..., scratch ...: 200.0 MiB in all" */
+void engine_print_need(const engine_need *n, char *to, size_t size);
+/* `stop` as in net_start. */
+int32_t engine_start(engine *e, const net_stop *stop, jv_err *err);
 void engine_close(engine *e);
 
 /* llm.h */
 int32_t engine_generate(engine *e, const llm_request *req, llm_answer *answer, jv_err *err);
+void engine_release_answer(llm_answer *answer);
 int32_t engine_score(engine *e, const llm_score_request *req, llm_score_total *total, jv_err *err);
 int32_t engine_tokenize(engine *e, jv_str text, token_list *out, jv_err *err);
 
-/* For those who have the turn: n tokens from position pos on, n <= batch. `stop` as in llama_forward. */
-int32_t engine_forward(engine *e, const int32_t *ids, uint32_t pos, uint32_t n, const llama_stop *stop, jv_err *err);
-/* Seconds of a clock that only goes forward. */
-double engine_clock(void);
+/* Between these two, nobody else uses the network: the caller may, from this thread. */
+void engine_alone(engine *e);
+void engine_together(engine *e);
 
 #endif

@@ -1,21 +1,18 @@
 /* engine_score.c: how likely a model finds a text: the probability of each token after those before it, in windows
- * (llm.h). */
+ * (llm.h), each a sequence of its own. They do without the cache of prefixes: a window needs a row for nearly every
+ * token, and nothing will begin as it does. */
 #include "engine.h"
-#include "sample.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct scoring {
+    sched_job job; /* first: one is cast to the other */
     engine *e;
     const llm_score_request *req;
     llm_score_total *total;
-    llama_stop stop;
     token_list tokens;
     size_t next; /* the token to score next */
-    size_t n_top;
-    int32_t *top;
-    double *top_logprob;
+    bool read;   /* the model came to it */
 } scoring;
 
 static int32_t check_request(const engine *e, const llm_score_request *req, jv_err *err)
@@ -36,72 +33,48 @@ static int32_t check_request(const engine *e, const llm_score_request *req, jv_e
     return JV_OK;
 }
 
-static int32_t prepare(scoring *s, jv_err *err)
+static int32_t encode(scoring *s, jv_err *err)
 {
     const engine *e = s->e;
-    uint32_t vocabulary = llama_shape_of(e->net)->vocabulary;
-    int32_t first = tokenizer_bos(e->tok), bos = s->req->bos;
+    int32_t first = tokenizer_bos(e->tok), bos = s->req->bos, rc = JV_OK;
     if (bos == LLM_BOS_YES || (bos == LLM_BOS_AUTO && first >= 0 && tokenizer_adds_bos(e->tok))) {
-        int32_t pushed = token_list_push(&s->tokens, first, err);
-        if (pushed != JV_OK) return pushed;
-        s->total->bos = 1;
+        rc = token_list_push(&s->tokens, first, err);
+        s->total->bos = rc == JV_OK;
     }
-    int32_t rc = tokenizer_encode(e->tok, s->req->text, NULL, &s->tokens, err);
+    if (rc == JV_OK) rc = tokenizer_encode(e->tok, s->req->text, NULL, &s->tokens, err);
     s->total->bytes_lost = (int64_t)s->tokens.lost;
-    s->n_top = s->req->top < vocabulary ? (size_t)s->req->top : vocabulary;
-    if (rc != JV_OK || s->n_top == 0) return rc;
-    s->top = malloc(s->n_top * sizeof *s->top);
-    s->top_logprob = malloc(s->n_top * sizeof *s->top_logprob);
-    if (!s->top || !s->top_logprob) return jv_fail(err, JV_FATAL, "no memory for the %zu likeliest tokens", s->n_top);
-    return JV_OK;
+    return rc;
 }
 
-/* Token s->next, of which the logits are given. */
-static int32_t score_token(scoring *s, const float *logits, jv_err *err)
+/* Token s->next, of which these are the logits: rows come in order. */
+static int32_t on_row(sched_job *job, sched_task *t, float *logits, jv_err *err)
 {
-    uint32_t vocabulary = llama_shape_of(s->e->net)->vocabulary;
-    double norm;
-    int32_t rc = log_sum_exp(logits, vocabulary, &norm, err), id = s->tokens.ids[s->next];
+    scoring *s = (scoring *)job;
+    llm_token token = {.token = s->tokens.ids[s->next]};
+    int32_t rc = sample_logprobs(s->e->room, logits, (size_t)s->req->top, &token, err);
     if (rc != JV_OK) return rc;
-    ranking r;
-    if (s->n_top) ranking_init(&r, logits, s->e->heap, vocabulary);
-    for (size_t i = 0; i < s->n_top; i++) {
-        s->top[i] = ranking_next(&r);
-        s->top_logprob[i] = logits[s->top[i]] - norm;
-    }
-    llm_score score = {id, logits[id] - norm, s->top, s->top_logprob, s->n_top};
+    llm_score score = {token.token, token.logprob, token.top, token.top_logprob, token.n_top};
     s->total->logprob_sum += score.logprob;
     s->next++;
     return s->req->on_token(s->req->user, &score) < 0 ? jv_fail(err, JV_CANCELLED, "cancelled") : JV_OK;
 }
 
-/* Rows of the last forward, of which row 0 was token `base`: row r tells the probability of token base + r + 1. */
-static int32_t score_rows(scoring *s, size_t base, uint32_t n, jv_err *err)
-{
-    engine *e = s->e;
-    uint32_t vocabulary = llama_shape_of(e->net)->vocabulary;
-    while (s->next - base <= n) {
-        int32_t index[LLAMA_LOGIT_ROWS];
-        uint32_t rows = 0;
-        for (size_t r = s->next - base - 1; r < n && rows < LLAMA_LOGIT_ROWS; r++) index[rows++] = (int32_t)r;
-        int32_t rc = llama_stopped(&s->stop, err);
-        if (rc == JV_OK) rc = llama_logits(e->net, index, rows, e->logits, err);
-        for (uint32_t i = 0; i < rows && rc == JV_OK; i++) rc = score_token(s, e->logits + (size_t)i * vocabulary, err);
-        if (rc != JV_OK) return rc;
-    }
-    return JV_OK;
-}
-
 /* Reads tokens begin..end-1 and scores those from s->next to `end`. */
 static int32_t score_window(scoring *s, size_t begin, size_t end, jv_err *err)
 {
-    int32_t rc = JV_OK;
-    for (size_t at = begin; at < end && rc == JV_OK;) {
-        uint32_t n = end - at < s->e->batch ? (uint32_t)(end - at) : s->e->batch;
-        rc = engine_forward(s->e, s->tokens.ids + at, (uint32_t)(at - begin), n, &s->stop, err);
-        if (rc == JV_OK && s->next <= at + n) rc = score_rows(s, at, n, err);
-        at += n;
-    }
+    sched_task t = {0};
+    uint32_t n = (uint32_t)(end - begin);
+    int32_t rc = sequence_init(&t.seq, s->tokens.ids + begin, n, n, err);
+    t.seq.want = (uint32_t)(s->next - begin - 1);
+    s->job = (sched_job){.class = s->req->priority == JV_LIVE ? QUEUE_LIVE : QUEUE_BATCH,
+        .task = &t,
+        .n_tasks = 1,
+        .on_row = on_row,
+        .stopped = s->req->stopped,
+        .user = s->req->user};
+    if (rc == JV_OK) rc = sched_run(s->e->sched, &s->job, err);
+    s->read |= s->job.entered > 0;
+    sequence_destroy(&t.seq);
     return rc;
 }
 
@@ -120,22 +93,14 @@ static int32_t score_all(scoring *s, jv_err *err)
 
 int32_t engine_score(engine *e, const llm_score_request *req, llm_score_total *total, jv_err *err)
 {
-    double start = engine_clock();
+    double start = sched_clock();
     *total = (llm_score_total){.struct_size = total->struct_size};
-    scoring s = {.e = e, .req = req, .total = total, .stop = {req->stopped, req->user}};
+    scoring s = {.e = e, .req = req, .total = total};
     int32_t rc = check_request(e, req, err);
-    if (rc == JV_OK) rc = prepare(&s, err);
-    bool mine = rc == JV_OK; /* a text of one token or none needs no turn */
-    if (rc == JV_OK && s.tokens.n > 1) {
-        waiter w;
-        mine = turn_take(&e->turn, &w, req->stopped, req->user);
-        rc = mine ? score_all(&s, err) : jv_fail(err, JV_CANCELLED, "cancelled");
-        if (mine) turn_give(&e->turn, &w);
-    }
-    if (mine) total->tokens = (int64_t)s.tokens.n;
+    if (rc == JV_OK) rc = encode(&s, err);
+    if (rc == JV_OK) rc = score_all(&s, err);
+    if (s.read || rc == JV_OK) total->tokens = (int64_t)s.tokens.n;
     free(s.tokens.ids);
-    free(s.top);
-    free(s.top_logprob);
-    total->seconds = engine_clock() - start;
+    total->seconds = sched_clock() - start;
     return rc;
 }

@@ -86,7 +86,10 @@ static void *work(void *arg)
     sched *s = arg;
     for (bool closing = false; !closing;) {
         pthread_mutex_lock(&s->lock);
-        while (!s->arrived && !s->jobs && !s->closing) pthread_cond_wait(&s->work, &s->lock);
+        s->working = false;
+        pthread_cond_broadcast(&s->rest);
+        while (s->paused || (!s->arrived && !s->jobs && !s->closing)) pthread_cond_wait(&s->work, &s->lock);
+        s->working = true;
         closing = s->closing;
         sched_job *arrived = s->arrived;
         s->arrived = NULL;
@@ -126,11 +129,29 @@ int32_t sched_run(sched *s, sched_job *job, jv_err *err)
     } else {
         job->verdict = jv_fail(&job->err, JV_CANCELLED, "cancelled");
     }
-    if (--s->inside == 0 && s->closing) pthread_cond_signal(&s->work);
+    if (--s->inside == 0) pthread_cond_broadcast(&s->rest);
     pthread_mutex_unlock(&s->lock);
     pthread_cond_destroy(&job->settled);
     if (job->verdict != JV_OK) *err = job->err;
     return job->verdict;
+}
+
+void sched_pause(sched *s)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->paused) pthread_cond_wait(&s->rest, &s->lock);
+    s->paused = true;
+    while (s->working) pthread_cond_wait(&s->rest, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void sched_go_on(sched *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->paused = false;
+    pthread_cond_broadcast(&s->rest);
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->lock);
 }
 
 sched_stats sched_stats_of(sched *s)
@@ -184,6 +205,7 @@ int32_t sched_new(const sched_net *by, const sched_size *size, sched **out, jv_e
     s->last = &s->arrived;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
+    pthread_cond_init(&s->rest, NULL);
     int32_t rc = take_memory(s, err);
     if (rc == JV_OK) {
         s->has_thread = pthread_create(&s->thread, NULL, work, s) == 0;
@@ -206,10 +228,11 @@ void sched_free(sched *s)
         pthread_mutex_unlock(&s->lock);
         pthread_join(s->thread, NULL);
         pthread_mutex_lock(&s->lock);
-        while (s->inside) pthread_cond_wait(&s->work, &s->lock);
+        while (s->inside) pthread_cond_wait(&s->rest, &s->lock);
         pthread_mutex_unlock(&s->lock);
     }
     pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->rest);
     pthread_mutex_destroy(&s->lock);
     radix_destroy(&s->pool.tree);
     blocks_destroy(&s->pool.blocks);

@@ -96,6 +96,9 @@ void sched_free(sched *s);
 int32_t sched_run(sched *s, sched_job *job, jv_err *err);
 /* Within on_row: `child`, a task of the same job not begun yet, goes on from `t`: it has t's done tokens, and more. */
 void sched_fork(sched_task *t, sched_task *child);
+/* Between these two no step is made, so that the caller may use the network. Another caller waits. */
+void sched_pause(sched *s);
+void sched_go_on(sched *s);
 sched_stats sched_stats_of(sched *s);
 double sched_clock(void); /* seconds; only goes forward */
 

@@ -35,12 +35,14 @@ struct sched {
     pthread_t thread;
     bool has_thread;
     pthread_mutex_t lock;
-    pthread_cond_t work;
+    pthread_cond_t work; /* for the thread, ... */
+    pthread_cond_t rest; /* ... for those who wait for it */
     /* Under the lock. */
     sched_job *arrived, **last; /* in order */
     uint64_t came;              /* jobs */
     sched_stats shown;
-    uint32_t inside; /* callers */
+    uint32_t inside;      /* callers */
+    bool paused, working; /* working: in a step, or about to be */
     bool closing;
 };
 

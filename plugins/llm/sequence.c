@@ -36,6 +36,14 @@ static uint32_t last_shared(const sequence *s)
     return s->shared ? s->blocks[s->shared - 1] : BLOCK_NONE;
 }
 
+/* Tokens up to `end` are done without being computed. */
+static void skip(sequence *s, uint32_t end)
+{
+    uint32_t from = s->done > s->seen ? s->done : s->seen;
+    if (end > from) s->reused += end - from;
+    s->done = end;
+}
+
 /* Block `at` of the table becomes one of the tree's, and what it was, if anything, is given back. */
 static void adopt(sequence *s, radix *tree, uint32_t at, uint32_t id)
 {
@@ -46,9 +54,7 @@ static void adopt(sequence *s, radix *tree, uint32_t at, uint32_t id)
         s->n_blocks++;
     s->blocks[at] = id;
     uint32_t end = (at + 1) * BK_KV_BLOCK;
-    if (s->done >= end) return;
-    s->reused += end - s->done;
-    s->done = end;
+    if (s->done < end) skip(s, end);
 }
 
 void sequence_share(sequence *s, kv_pool *p)
@@ -79,8 +85,7 @@ static int32_t copy_part(sequence *s, kv_pool *p, jv_err *err)
     if (to != BLOCK_NONE) {
         s->blocks[s->n_blocks++] = to;
         rc = p->copy(p->self, to, from, same, err);
-        s->done += same;
-        s->reused += same;
+        skip(s, s->done + same);
     }
     radix_drop(&p->tree, from);
     return rc;
@@ -137,5 +142,6 @@ void sequence_fork(const sequence *s, sequence *child, kv_pool *p)
 void sequence_leave(sequence *s, kv_pool *p)
 {
     while (s->n_blocks) radix_drop(&p->tree, s->blocks[--s->n_blocks]);
+    if (s->done > s->seen) s->seen = s->done;
     s->done = s->shared = 0;
 }

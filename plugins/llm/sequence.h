@@ -24,7 +24,8 @@ typedef struct sequence {
     uint32_t *blocks;  /* (most / BK_KV_BLOCK, rounded up), that of position p at p / BK_KV_BLOCK */
     uint32_t n_blocks; /* held */
     uint32_t shared;   /* of those: the first so many are in the tree */
-    uint32_t reused;   /* tokens that were not computed, since the tree had them */
+    uint32_t seen;     /* what `done` was before it last left */
+    uint32_t reused;   /* tokens it never computed, since the tree had them */
     bool cache;        /* whether it takes from the tree and gives to it */
 } sequence;
 

@@ -7,7 +7,7 @@
 struct model {
     const char *path;
     jv_ref backend;
-    int64_t context, memory, prefill_chunk;
+    int64_t context, memory, batch, prefill_chunk;
     int32_t kv;
     const jv_host *h;
     engine engine;
