@@ -13,10 +13,10 @@
  * sequence's own, which are not timed. Tokens are random, prompts unlike each other. */
 typedef struct llm_bench_work {
     uint32_t struct_size;
-    uint32_t prefill, decode; /* one of them is 0 */
-    uint32_t sequences;       /* 1.., at most what the model takes at once; with prefill: 1 */
-    uint32_t context;         /* 0.. with prefill, 1.. with decode */
-    uint32_t seed;            /* of the tokens */
+    uint32_t prefill, decode;       /* one of them is 0 */
+    uint32_t sequences;             /* 1.., at most what the model takes at once; with prefill: 1 */
+    uint32_t context;               /* 0.. with prefill, 1.. with decode */
+    uint32_t seed;                  /* of the tokens */
     int32_t (*stopped)(void *user); /* nonzero: JV_CANCELLED; may be null */
     void *user;
 } llm_bench_work;
@@ -24,11 +24,11 @@ typedef struct llm_bench_work {
 typedef struct llm_bench_result {
     uint32_t struct_size;
     uint32_t reserved;
-    double seconds;     /* by the clock */
-    uint64_t tokens;    /* made or read in that time */
-    uint64_t bytes;     /* of weights that this had to read, each step once */
-    uint64_t products;  /* multiply-and-adds with weights that this had to do */
-    double read_bytes;  /* the machine's limits, per second: bytes of the same weights read, ... */
+    double seconds;      /* by the clock */
+    uint64_t tokens;     /* made or read in that time */
+    uint64_t bytes;      /* of weights that this had to read, each step once */
+    uint64_t products;   /* multiply-and-adds with weights that this had to do */
+    double read_bytes;   /* the machine's limits, per second: bytes of the same weights read, ... */
     double dot_products; /* ... and products of 8-bit integers */
 } llm_bench_result;
 

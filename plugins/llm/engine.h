@@ -6,6 +6,7 @@
 #ifndef ENGINE_H
 #define ENGINE_H
 
+#include "bench.h"
 #include "chat.h"
 #include "llm.h"
 #include "net.h"
@@ -63,6 +64,8 @@ int32_t engine_generate(engine *e, const llm_request *req, llm_answer *answer, j
 void engine_release_answer(llm_answer *answer);
 int32_t engine_score(engine *e, const llm_score_request *req, llm_score_total *total, jv_err *err);
 int32_t engine_tokenize(engine *e, jv_str text, token_list *out, jv_err *err);
+/* bench.h */
+int32_t engine_bench(engine *e, const llm_bench_work *work, llm_bench_result *result, jv_err *err);
 
 /* Between these two, nobody else uses the network: the caller may, from this thread. */
 void engine_alone(engine *e);

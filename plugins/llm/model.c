@@ -13,7 +13,7 @@
  *     prefill_chunk = 128         tokens of prompts that go through the model in one step
  *
  * `jevons check` reads and checks all of the file but its weights' values. Offers jv.model/1 (llm.h) to any number of
- * callers at once. batch, prefill_chunk and memory never change a result.
+ * callers at once, and jv.model.bench/1 (bench.h). batch, prefill_chunk and memory never change a result.
  */
 #include "stages.h"
 
@@ -175,4 +175,29 @@ static const llm_api api = {
     .piece = piece,
 };
 
-const jv_service model_services[] = {{LLM_SERVICE, &api}, {0}};
+static int32_t measure(void *self, const llm_bench_work *work, llm_bench_result *result, jv_err *err)
+{
+    struct model *m = self;
+    return engine_bench(&m->engine, work, result, err);
+}
+
+static uint32_t threads(void *self)
+{
+    const struct model *m = self;
+    return m->engine.bk->threads(m->engine.bk_self);
+}
+
+static const char *isa(void *self)
+{
+    const struct model *m = self;
+    return m->engine.bk->isa(m->engine.bk_self);
+}
+
+static const llm_bench_api bench_api = {
+    .struct_size = sizeof(llm_bench_api),
+    .measure = measure,
+    .threads = threads,
+    .isa = isa,
+};
+
+const jv_service model_services[] = {{LLM_SERVICE, &api}, {LLM_BENCH_SERVICE, &bench_api}, {0}};

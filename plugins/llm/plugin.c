@@ -1,11 +1,13 @@
 /* plugin.c: the stages of jv_llm.so. Each has a file of its own, which is its manual: model.c, generate.c, score.c,
- * tokenize.c. */
+ * tokenize.c, bench.c. */
 #include "stages.h"
 
 #define THREADS 64 /* calls that may wait for the model; how many run at once is the model's matter */
 
 static const jv_port one_out[] = {{"out", "the record, with what was made of it", 0, 0}, {0}};
 static const jv_port children_out[] = {{"out", "one record for each token, and one for all", 0, 0}, {0}};
+
+static const jv_port lines_out[] = {{"out", "one record for each test", 0, 0}, {0}};
 
 static const jv_stage stages[] = {
     {
@@ -56,6 +58,18 @@ static const jv_stage stages[] = {
         .counters = tokenize_counters,
         .open = tokenize_open,
         .process = tokenize_process,
+    },
+    {
+        .name = "bench",
+        .brief = "how fast a model runs here, beside what the machine could do",
+        .ctx_size = sizeof(struct bench),
+        .fields = bench_fields,
+        .ports = lines_out,
+        .opts = bench_options,
+        .open = bench_open,
+        .poll = bench_poll,
+        .stop = bench_stop,
+        .close = bench_close,
     },
 };
 

@@ -2,6 +2,7 @@
 #ifndef STAGES_H
 #define STAGES_H
 
+#include "bench.h"
 #include "engine.h"
 
 struct model {
@@ -29,13 +30,30 @@ struct score {
     const jv_host *h;
 };
 
+typedef struct bench_test {
+    llm_bench_work work;
+    llm_bench_result *result; /* (rounds) */
+} bench_test;
+
+struct bench {
+    jv_ref model;
+    jv_list prefill, behind, sequences;
+    int64_t decode, context, rounds;
+    int32_t format;
+    const jv_host *h;
+    bool table, measured, titled;
+    _Atomic int32_t stop;
+    bench_test *test;
+    uint32_t n_tests, next; /* to be told */
+};
+
 struct tokenize {
     jv_ref model;
     const jv_host *h;
 };
 
-extern const jv_opt model_options[], generate_options[], score_options[], tokenize_options[];
-extern const jv_field generate_fields[], score_fields[], tokenize_fields[];
+extern const jv_opt model_options[], generate_options[], score_options[], tokenize_options[], bench_options[];
+extern const jv_field generate_fields[], score_fields[], tokenize_fields[], bench_fields[];
 extern const jv_counter generate_counters[], score_counters[], tokenize_counters[];
 extern const jv_service model_services[];
 
@@ -44,6 +62,10 @@ int32_t model_start(void *ctx, jv_err *err);
 void model_close(void *ctx);
 int32_t generate_open(void *ctx, const jv_host *h, jv_err *err);
 int32_t generate_process(void *ctx, jv_buf *b, jv_err *err);
+int32_t bench_open(void *ctx, const jv_host *h, jv_err *err);
+int32_t bench_poll(void *ctx, jv_err *err);
+void bench_stop(void *ctx);
+void bench_close(void *ctx);
 int32_t score_open(void *ctx, const jv_host *h, jv_err *err);
 int32_t score_process(void *ctx, jv_buf *b, jv_err *err);
 int32_t tokenize_open(void *ctx, const jv_host *h, jv_err *err);
