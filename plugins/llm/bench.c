@@ -18,6 +18,7 @@
  * as measured between the steps, by the time it took. Others may use the model meanwhile, but then wait.
  */
 #include "bench.h"
+#include "count.h"
 #include "stages.h"
 
 #include <stdatomic.h>
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 #define MAX_ROUNDS 1000
+#define MOST 1048576 /* of any number in a list */
 
 enum { OUT };
 enum { FORMAT_AUTO, FORMAT_JSON, FORMAT_TABLE };
@@ -50,46 +52,30 @@ const jv_opt bench_options[] = {
 
 /* ---- which tests ------------------------------------------------------------------------------------------------- */
 
-static int32_t parse_number(jv_str text, const char *option, uint32_t *to, jv_err *err)
+static void add_test(struct bench *b, uint32_t prefill, uint32_t decode, uint32_t sequences, uint32_t context)
 {
-    uint32_t v = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] < '0' || text.p[i] > '9' || v > 1048576) v = UINT32_MAX;
-        if (v == UINT32_MAX) break;
-        v = v * 10 + (uint32_t)(text.p[i] - '0');
-    }
-    if (!text.n || v > 1048576)
-        return jv_fail(err, JV_BAD, "%s = %.*s: a number of 0..1048576 is needed", option,
-            (int)(text.n < 40 ? text.n : 40), text.p);
-    *to = v;
-    return JV_OK;
-}
-
-static int32_t add_test(struct bench *b, uint32_t prefill, uint32_t decode, uint32_t sequences, uint32_t context)
-{
-    if (!prefill && !decode) return JV_OK;
+    if (!prefill && !decode) return;
     b->test[b->n_tests++].work = (llm_bench_work){.struct_size = sizeof(llm_bench_work),
         .prefill = prefill,
         .decode = decode,
         .sequences = sequences,
         .context = context};
-    return JV_OK;
 }
 
 static int32_t list_tests(struct bench *b, jv_err *err)
 {
     int32_t rc = JV_OK;
-    uint32_t tokens, other;
+    uint32_t tokens = 0, other = 0;
     b->test = calloc(b->prefill.n * b->behind.n + b->sequences.n + 1, sizeof *b->test);
     if (!b->test) return jv_fail(err, JV_FATAL, "no memory for the tests");
     for (size_t i = 0; i < b->prefill.n * b->behind.n && rc == JV_OK; i++) {
-        rc = parse_number(b->prefill.v[i / b->behind.n], "prefill", &tokens, err);
-        if (rc == JV_OK) rc = parse_number(b->behind.v[i % b->behind.n], "behind", &other, err);
-        if (rc == JV_OK) rc = add_test(b, tokens, 0, 1, other);
+        rc = parse_count(b->prefill.v[i / b->behind.n], "prefill", 0, MOST, &tokens, err);
+        if (rc == JV_OK) rc = parse_count(b->behind.v[i % b->behind.n], "behind", 0, MOST, &other, err);
+        if (rc == JV_OK) add_test(b, tokens, 0, 1, other);
     }
     for (size_t i = 0; i < b->sequences.n && rc == JV_OK; i++) {
-        rc = parse_number(b->sequences.v[i], "sequences", &other, err);
-        if (rc == JV_OK) rc = add_test(b, 0, (uint32_t)b->decode, other, (uint32_t)b->context);
+        rc = parse_count(b->sequences.v[i], "sequences", 1, MOST, &other, err);
+        if (rc == JV_OK) add_test(b, 0, (uint32_t)b->decode, other, (uint32_t)b->context);
     }
     if (rc == JV_OK && !b->n_tests)
         return jv_fail(err, JV_BAD, "prefill and decode are 0: there is nothing to measure");

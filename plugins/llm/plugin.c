@@ -1,5 +1,5 @@
 /* plugin.c: the stages of jv_llm.so. Each has a file of its own, which is its manual: model.c, generate.c, score.c,
- * tokenize.c, bench.c. */
+ * tokenize.c, bench.c, verify.c. */
 #include "stages.h"
 
 #define THREADS 64 /* calls that may wait for the model; how many run at once is the model's matter */
@@ -7,6 +7,7 @@
 static const jv_port one_out[] = {{"out", "the record, with what was made of it", 0, 0}, {0}};
 static const jv_port children_out[] = {{"out", "one record for each token, and one for all", 0, 0}, {0}};
 
+static const jv_port verdict_out[] = {{"out", "one record: the verdict", 0, 0}, {0}};
 static const jv_port lines_out[] = {{"out", "one record for each test", 0, 0}, {0}};
 
 static const jv_stage stages[] = {
@@ -70,6 +71,20 @@ static const jv_stage stages[] = {
         .poll = bench_poll,
         .stop = bench_stop,
         .close = bench_close,
+    },
+    {
+        .name = "verify",
+        .brief = "whether a model answers alike whatever its company",
+        .ctx_size = sizeof(struct verify),
+        .fields = verify_fields,
+        .ports = verdict_out,
+        .opts = verify_options,
+        .open = verify_open,
+        .start = verify_start,
+        .poll = verify_poll,
+        .flush = verify_flush,
+        .stop = verify_stop,
+        .close = verify_close,
     },
 };
 

@@ -4,6 +4,7 @@
 
 #include "bench.h"
 #include "engine.h"
+#include "lines.h"
 
 struct model {
     const char *path;
@@ -47,13 +48,37 @@ struct bench {
     uint32_t n_tests, next; /* to be told */
 };
 
+typedef struct verify_case {
+    jv_str prompt;    /* malloc'd */
+    llm_token *token; /* (n): of the reference's answer */
+    size_t n;
+} verify_case;
+
+struct verify {
+    jv_ref reference, model;
+    int64_t prompts, words, tokens, seed;
+    jv_list sequences;
+    const jv_host *h;
+    uint32_t *at_once;  /* (sequences.n) */
+    verify_case *cases; /* (prompts) */
+    bool started, told;
+    _Atomic int32_t stop;
+    _Atomic size_t next;  /* prompt to ask for */
+    pthread_mutex_t lock; /* for what follows */
+    uint32_t now;         /* asked for at once */
+    uint64_t n_cases, n_tokens, differences;
+    lines first; /* difference */
+    jv_err err;  /* of an asker; code 0: none */
+};
+
 struct tokenize {
     jv_ref model;
     const jv_host *h;
 };
 
-extern const jv_opt model_options[], generate_options[], score_options[], tokenize_options[], bench_options[];
-extern const jv_field generate_fields[], score_fields[], tokenize_fields[], bench_fields[];
+extern const jv_opt model_options[], generate_options[], score_options[], tokenize_options[], bench_options[],
+    verify_options[];
+extern const jv_field generate_fields[], score_fields[], tokenize_fields[], bench_fields[], verify_fields[];
 extern const jv_counter generate_counters[], score_counters[], tokenize_counters[];
 extern const jv_service model_services[];
 
@@ -66,6 +91,12 @@ int32_t bench_open(void *ctx, const jv_host *h, jv_err *err);
 int32_t bench_poll(void *ctx, jv_err *err);
 void bench_stop(void *ctx);
 void bench_close(void *ctx);
+int32_t verify_open(void *ctx, const jv_host *h, jv_err *err);
+int32_t verify_start(void *ctx, jv_err *err);
+int32_t verify_poll(void *ctx, jv_err *err);
+int32_t verify_flush(void *ctx, jv_err *err);
+void verify_stop(void *ctx);
+void verify_close(void *ctx);
 int32_t score_open(void *ctx, const jv_host *h, jv_err *err);
 int32_t score_process(void *ctx, jv_buf *b, jv_err *err);
 int32_t tokenize_open(void *ctx, const jv_host *h, jv_err *err);
