@@ -4,6 +4,7 @@
 
 #include "chat.h"
 #include "llm.h"
+#include "reply.h"
 #include "tokenizer.h"
 
 /* JV_OK, or BAD: a value out of its range (each is named), or two that exclude each other. What needs the template or
@@ -18,5 +19,9 @@ typedef struct request_prompt {
 /* Renders and encodes. JV_OK; BAD: messages, tools or values are not what they should be, or the template refuses them;
  * FATAL. out->tokens.ids is to be freed after each of them. */
 int32_t request_encode(const llm_request *req, const chat *c, const tokenizer *t, request_prompt *out, jv_err *err);
+
+/* What a vocabulary has to do with thinking; reply_tags_free takes what is left of it, and {0}. JV_OK or FATAL. */
+int32_t reply_tags_new(const tokenizer *t, reply_tags *out, jv_err *err);
+void reply_tags_free(reply_tags *tags);
 
 #endif
