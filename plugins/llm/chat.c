@@ -1,5 +1,6 @@
-/* chat.c: a conversation of one question, rendered with the template in `tokenizer.chat_template`. */
+/* chat.c: a conversation rendered with the template in `tokenizer.chat_template`. */
 #include "chat.h"
+#include "chat_json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@ struct chat {
     jinja *template;
     jv_err wrong;    /* why there is no template */
     jv_str bos, eos; /* texts of these tokens, in the file; empty where it names none */
+    bool objects;    /* the arguments of tool calls are to be objects, not strings of JSON */
 };
 
 /* The text of a token as the vocabulary has it. */
@@ -22,27 +24,69 @@ static jv_str token_text(const gguf *g, int32_t id)
     return text;
 }
 
-int32_t chat_new(const gguf *g, const tokenizer *tok, chat **out, jv_err *err)
+static jv_str str(const char *s)
+{
+    return (jv_str){s, strlen(s)};
+}
+
+/* Some templates print a call's arguments with tojson and so want them as an object, others put the string of JSON that
+ * they are at OpenAI's; nothing says which. So it is tried: an object is right when it comes out as JSON. */
+static bool wants_objects(chat *c)
+{
+    static const char *conversations[] = {
+        "[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":"
+        "\"call00001\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":{\"argument\":1}}}]}]",
+        "[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":[{\"id\":"
+        "\"call00001\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":{\"argument\":1}}}]}]",
+    };
+    bool found = false;
+    c->objects = true; /* so that they stay what they are here */
+    for (size_t i = 0; i < sizeof conversations / sizeof *conversations && !found; i++) {
+        jinja_text out;
+        jv_err why;
+        if (chat_render(c, &(chat_input){.messages = str(conversations[i])}, &out, &why) != JV_OK) continue;
+        found = strstr(out.text, "\"argument\"") != NULL;
+        free(out.text);
+        free(out.trusted);
+    }
+    return found;
+}
+
+int32_t chat_of_template(jv_str source, jv_str bos, jv_str eos, chat **out, jv_err *err)
 {
     chat *c = calloc(1, sizeof *c);
     if (!c) return jv_fail(err, JV_FATAL, "no memory for a chat template");
-    c->bos = token_text(g, tokenizer_bos(tok));
-    c->eos = token_text(g, tokenizer_eos(tok));
+    c->bos = bos;
+    c->eos = eos;
+    int32_t rc = jinja_parse(source, &c->template, err);
+    if (rc == JV_OK) {
+        c->objects = wants_objects(c);
+        *out = c;
+    } else {
+        chat_free(c);
+    }
+    return rc;
+}
+
+int32_t chat_new(const gguf *g, const tokenizer *tok, chat **out, jv_err *err)
+{
     jv_str source = {0};
     jv_err why;
     int32_t rc = gguf_get_string(g, "tokenizer.chat_template", &source, &why);
-    if (rc == 1) {
-        jv_fail(&c->wrong, JV_BAD, "this file has no chat template (use template = none)");
-    } else {
-        if (rc == JV_OK) rc = jinja_parse(source, &c->template, &why);
-        if (rc == JV_FATAL) {
-            *err = why;
-            chat_free(c);
-            return rc;
-        }
-        if (rc != JV_OK) jv_fail(&c->wrong, JV_BAD, "the file's chat template: %.400s (use template = none)", why.text);
+    bool none = rc == 1;
+    if (rc == JV_OK)
+        rc = chat_of_template(source, token_text(g, tokenizer_bos(tok)), token_text(g, tokenizer_eos(tok)), out, &why);
+    if (rc == JV_OK) return rc;
+    if (rc == JV_FATAL) {
+        *err = why;
+        return rc;
     }
-    *out = c;
+    chat *c = *out = calloc(1, sizeof *c);
+    if (!c) return jv_fail(err, JV_FATAL, "no memory for a chat template");
+    if (none)
+        jv_fail(&c->wrong, JV_BAD, "this file has no chat template (use template = none)");
+    else
+        jv_fail(&c->wrong, JV_BAD, "the file's chat template: %.400s (use template = none)", why.text);
     return JV_OK;
 }
 
@@ -60,13 +104,20 @@ int32_t chat_check(const chat *c, jv_err *err)
     return c->wrong.code;
 }
 
+/* ---- rendering --------------------------------------------------------------------------------------------------- */
+
+static int32_t no_memory(jv_err *err)
+{
+    return jv_fail(err, JV_FATAL, "no memory for a conversation");
+}
+
 /* Appends {role, content}. */
 static int32_t add_message(jinja_value *messages, const char *role, jv_str content)
 {
     jinja_value *m = jinja_map();
     int32_t rc = 0;
     if (m) {
-        rc |= jinja_put(m, "role", jinja_string((jv_str){role, strlen(role)}, true));
+        rc |= jinja_put(m, "role", jinja_string(str(role), true));
         rc |= jinja_put(m, "content", jinja_string(content, false));
     }
     if (rc < 0) {
@@ -76,34 +127,48 @@ static int32_t add_message(jinja_value *messages, const char *role, jv_str conte
     return jinja_append(messages, m);
 }
 
-static jinja_value *make_globals(const chat *c, jv_str system, jv_str prompt)
+static int32_t make_messages(const chat *c, const chat_input *in, jinja_value **out, jv_err *err)
 {
-    jinja_value *globals = jinja_map(), *messages = jinja_list();
-    if (!globals || !messages) {
-        jinja_value_free(globals);
+    if (in->messages.p) return chat_json_messages(in->messages, c->objects, out, err);
+    jinja_value *messages = *out = jinja_list();
+    if (!messages) return no_memory(err);
+    if (in->system.n && add_message(messages, "system", in->system) < 0) return no_memory(err);
+    return add_message(messages, "user", in->prompt) < 0 ? no_memory(err) : JV_OK;
+}
+
+static const char *const names[] = {"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token",
+    NULL};
+
+/* Into `globals`, an empty map. */
+static int32_t put_globals(const chat *c, const chat_input *in, jinja_value *globals, jv_err *err)
+{
+    jinja_value *messages = NULL, *tools = NULL;
+    int32_t rc = make_messages(c, in, &messages, err);
+    if (rc != JV_OK) {
         jinja_value_free(messages);
-        return NULL;
+        return rc;
     }
-    int32_t rc = 0;
-    if (system.n) rc |= add_message(messages, "system", system);
-    rc |= add_message(messages, "user", prompt);
-    rc |= jinja_put(globals, "messages", messages);
+    if (jinja_put(globals, "messages", messages) < 0) return no_memory(err);
+    if (in->tools.p) rc = chat_json(in->tools, "tools", CHAT_LIST, &tools, err);
+    if (rc != JV_OK) return rc;
+    rc |= jinja_put(globals, "tools", tools ? tools : jinja_null());
+    rc |= jinja_put(globals, "documents", jinja_null());
     rc |= jinja_put(globals, "add_generation_prompt", jinja_bool(true));
     rc |= jinja_put(globals, "bos_token", jinja_string(c->bos, true));
     rc |= jinja_put(globals, "eos_token", jinja_string(c->eos, true));
-    if (rc >= 0) return globals;
-    jinja_value_free(globals);
-    return NULL;
+    if (rc < 0) return no_memory(err);
+    return in->values.p ? chat_json_values(in->values, names, globals, err) : JV_OK;
 }
 
-int32_t chat_render(const chat *c, jv_str system, jv_str prompt, jinja_text *out, jv_err *err)
+int32_t chat_render(const chat *c, const chat_input *in, jinja_text *out, jv_err *err)
 {
     *out = (jinja_text){0};
     int32_t rc = chat_check(c, err);
     if (rc != JV_OK) return rc;
-    jinja_value *globals = make_globals(c, system, prompt);
-    if (!globals) return jv_fail(err, JV_FATAL, "no memory for a conversation of %zu bytes", system.n + prompt.n);
-    rc = jinja_render(c->template, globals, out, err);
+    jinja_value *globals = jinja_map();
+    if (!globals) return no_memory(err);
+    rc = put_globals(c, in, globals, err);
+    if (rc == JV_OK) rc = jinja_render(c->template, globals, out, err);
     jinja_value_free(globals);
     return rc;
 }
