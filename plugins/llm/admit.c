@@ -1,6 +1,6 @@
 /* admit.c: who runs. Those that run come first, the first of them surest; what is left of slots, blocks and the step's
  * tokens goes to those that wait, strictly in their order. */
-#include "sched_impl.h"
+#include "scheduler_impl.h"
 
 #include <string.h>
 

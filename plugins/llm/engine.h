@@ -12,7 +12,7 @@
 #include "net.h"
 #include "reply.h"
 #include "sample.h"
-#include "sched.h"
+#include "scheduler.h"
 
 typedef struct engine {
     const bk_api *bk;

@@ -1,5 +1,5 @@
 /* step.c: what those that run do together: their tokens through the network, and the logits to who wants them. */
-#include "sched_impl.h"
+#include "scheduler_impl.h"
 
 /* ---- the batch --------------------------------------------------------------------------------------------------- */
 

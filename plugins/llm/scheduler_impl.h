@@ -1,11 +1,11 @@
-/* sched_impl.h: what the files of the scheduler share: sched.c (jobs and the thread), admit.c (who runs), step.c (what
+/* scheduler_impl.h: what the files of the scheduler share: scheduler.c (jobs and the thread), admit.c (who runs), step.c (what
  * they do). All but what the lock guards belongs to the thread. */
-#ifndef SCHED_IMPL_H
-#define SCHED_IMPL_H
+#ifndef SCHEDULER_IMPL_H
+#define SCHEDULER_IMPL_H
 
 #include <pthread.h>
 
-#include "sched.h"
+#include "scheduler.h"
 
 enum { TASK_NEW, TASK_WAITS, TASK_RUNS, TASK_ENDED };
 

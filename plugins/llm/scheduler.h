@@ -1,5 +1,5 @@
 /*
- * sched.h: one thread that runs a model for all who want something of it, in steps: each takes the next token of every
+ * scheduler.h: one thread that runs a model for all who want something of it, in steps: each takes the next token of every
  * sequence that is being made and up to `chunk` tokens of prompts, whoever they are of, through the network at once.
  * What a sequence gives does not depend on its company, since no row of the network does.
  *
@@ -8,8 +8,8 @@
  * computed again later; a live one also sends batch ones back to get in. What no sequence holds stays in the tree of
  * prefixes until its block is needed.
  */
-#ifndef SCHED_H
-#define SCHED_H
+#ifndef SCHEDULER_H
+#define SCHEDULER_H
 
 #include <pthread.h>
 #include <stdbool.h>

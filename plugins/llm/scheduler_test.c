@@ -1,9 +1,9 @@
 /*
- * sched_test.c: the scheduler over a toy network whose logits are a hash of all tokens before, read from the blocks of
+ * scheduler_test.c: the scheduler over a toy network whose logits are a hash of all tokens before, read from the blocks of
  * the cache: each answer must be the one that its prompt gives alone, whatever the company, the size of the cache, of
  * the steps, and who is sent back or gives up meanwhile.
  */
-#include "sched_impl.h"
+#include "scheduler_impl.h"
 
 #include <sched.h>
 #include <setjmp.h>

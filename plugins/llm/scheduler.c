@@ -1,5 +1,5 @@
-/* sched.c: jobs, and the thread that works on them. */
-#include "sched_impl.h"
+/* scheduler.c: jobs, and the thread that works on them. */
+#include "scheduler_impl.h"
 
 #include <stdlib.h>
 #include <time.h>
