@@ -20,12 +20,16 @@
 
 #define THINK_END "\n" THINK_CLOSE "\n\n" /* what closes the thinking, as templates and models write it */
 
-/* What a vocabulary and a template have to do with thinking; the same for all requests of a model;
- * request.h makes it. */
+/* What a vocabulary and a template have to do with thinking; the same for all requests of a model.
+ * Made in request.c, since the rest knows no vocabulary. */
 typedef struct reply_tags {
     int32_t open, close; /* tokens of <think> and </think>, whatever bytes they have; -1: these are texts */
     token_list end;      /* what closes the thinking: tokens of THINK_END */
 } reply_tags;
+
+/* reply_tags_free takes what is left of it, and {0}. JV_OK or FATAL (no memory). */
+int32_t reply_tags_new(const tokenizer *t, reply_tags *out, jv_err *err);
+void reply_tags_free(reply_tags *tags);
 
 typedef struct reply reply;
 

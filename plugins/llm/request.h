@@ -20,8 +20,4 @@ typedef struct request_prompt {
  * FATAL. out->tokens.ids is to be freed after each of them. */
 int32_t request_encode(const llm_request *req, const chat *c, const tokenizer *t, request_prompt *out, jv_err *err);
 
-/* What a vocabulary has to do with thinking; reply_tags_free takes what is left of it, and {0}. JV_OK or FATAL. */
-int32_t reply_tags_new(const tokenizer *t, reply_tags *out, jv_err *err);
-void reply_tags_free(reply_tags *tags);
-
 #endif
