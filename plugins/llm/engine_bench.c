@@ -58,7 +58,10 @@ static int32_t choose(bench *b, uint32_t n, jv_err *err)
     for (uint32_t i = 0; i < n; i++) index[i] = (int32_t)i;
     int32_t rc = net_logits(b->e->net, index, n, b->logits, err);
     for (uint32_t i = 0; i < n && rc == JV_OK; i++) {
-        logits l = {.v = b->logits + (size_t)i * vocabulary, .n = vocabulary, .best = b->best};
+        logits l = {.v = b->logits + (size_t)i * vocabulary,
+            .n = vocabulary,
+            .blocks = (vocabulary + LOGITS_BLOCK - 1) / LOGITS_BLOCK,
+            .best = b->best};
         rc = logits_scan(&l, err);
         b->ids[i] = l.id;
     }
