@@ -89,9 +89,22 @@ int32_t model_start(void *ctx, jv_err *err)
     return rc;
 }
 
+/* What the scheduler did in all that time. */
+static void log_work(const struct model *m)
+{
+    sched_stats s = sched_stats_of(m->engine.sched);
+    if (!s.steps) return;
+    m->h->log(m->h, JV_LOG_INFO,
+        "%" PRIu64 " requests in %" PRIu64 " steps of %.1f tokens; %" PRIu64 " tokens found in the cache, %" PRIu64
+        " sequences sent back; at most %u at once, in %u of %u blocks",
+        s.jobs, s.steps, (double)s.tokens / (double)s.steps, s.reused, s.preempted, s.most_running, s.most_blocks,
+        m->engine.blocks);
+}
+
 void model_close(void *ctx)
 {
     struct model *m = ctx;
+    if (m->engine.sched) log_work(m);
     engine_close(&m->engine);
 }
 
