@@ -18,11 +18,16 @@
 #endif
 #define SIMD_PARTS (64 / SIMD_BYTES)
 #define SIMD_NATIVE (SIMD_BYTES / 4) /* lanes of a part */
+#define SIMD_AT_ONCE 4
 
 typedef int32_t simd_i32 __attribute__((vector_size(SIMD_BYTES)));
 typedef uint32_t simd_u32 __attribute__((vector_size(SIMD_BYTES)));
 typedef int16_t simd_i16 __attribute__((vector_size(SIMD_BYTES)));
 typedef float simd_f32 __attribute__((vector_size(SIMD_BYTES)));
+
+/* The same anywhere in memory. */
+typedef int32_t simd_i32_any __attribute__((vector_size(SIMD_BYTES), aligned(1), may_alias));
+typedef float simd_f32_any __attribute__((vector_size(SIMD_BYTES), aligned(1), may_alias));
 
 typedef struct vi {
     simd_i32 p[SIMD_PARTS];
@@ -55,14 +60,13 @@ SIMD_INLINE vi vi_zero(void)
 
 SIMD_INLINE vi vi_load(const void *p)
 {
-    vi r;
-    memcpy(&r, p, sizeof r);
-    return r;
+    SIMD_EACH(vi, *((const simd_i32_any *)p + i));
 }
 
 SIMD_INLINE void vi_store(void *p, vi a)
 {
-    memcpy(p, &a, sizeof a);
+    SIMD_UNROLL
+    for (int i = 0; i < SIMD_PARTS; i++) *((simd_i32_any *)p + i) = a.p[i];
 }
 
 /* 16 bytes or halves, widened. */
@@ -192,6 +196,7 @@ SIMD_INLINE simd_i32 simd_dot16(simd_i32 sum, simd_i32 a, simd_i32 b)
 #define SIMD_SIGN _mm256_sign_epi8
 #define SIMD_ABS _mm256_abs_epi8
 #define SIMD_MADD _mm256_madd_epi16
+#define SIMD_ADD16(to, a) __asm__("vpaddw %1, %0, %0" : "+x"(to) : "x"(a))
 
 #elif SIMD_RANK == SIMD_RANK_sse4
 
@@ -200,6 +205,7 @@ SIMD_INLINE simd_i32 simd_dot16(simd_i32 sum, simd_i32 a, simd_i32 b)
 #define SIMD_SIGN _mm_sign_epi8
 #define SIMD_ABS _mm_abs_epi8
 #define SIMD_MADD _mm_madd_epi16
+#define SIMD_ADD16(to, a) __asm__("paddw %1, %0" : "+x"(to) : "x"(a))
 
 #else
 
@@ -250,25 +256,32 @@ SIMD_INLINE simd_i16 simd_products(simd_i32 w, int bits, simd_i32 x)
 
 SIMD_INLINE void vi_dots(vi *sum, const vi *w, int steps, int bits, const int8_t *x, size_t stride, int n)
 {
-    int fit = simd_pairs_that_fit(bits);
+    const int fit = simd_pairs_that_fit(bits);
     const simd_i16 one = (simd_i16){0} + 1;
     SIMD_UNROLL
     for (int begin = 0; begin < steps; begin += fit) {
-        int end = begin + fit < steps ? begin + fit : steps;
+        const int end = begin + fit < steps ? begin + fit : steps;
+        simd_i16 s[SIMD_AT_ONCE][SIMD_PARTS];
         SIMD_UNROLL
-        for (int i = 0; i < n; i++) {
-            simd_i16 s[SIMD_PARTS];
+        for (int j = begin; j < end; j++) {
             SIMD_UNROLL
-            for (int j = begin; j < end; j++) {
+            for (int i = 0; i < n; i++) {
                 simd_i32 four = simd_quad(x + i * stride + 4 * j);
                 SIMD_UNROLL
                 for (int p = 0; p < SIMD_PARTS; p++) {
                     simd_i16 more = simd_products(w[j].p[p], bits, four);
-                    s[p] = j == begin ? more : s[p] + more;
+                    if (j == begin)
+                        s[i][p] = more;
+                    else
+                        SIMD_ADD16(s[i][p], more);
                 }
             }
+        }
+        SIMD_UNROLL
+        for (int i = 0; i < n; i++) {
             SIMD_UNROLL
-            for (int p = 0; p < SIMD_PARTS; p++) sum[i].p[p] = simd_dot16(sum[i].p[p], (simd_i32)s[p], (simd_i32)one);
+            for (int p = 0; p < SIMD_PARTS; p++)
+                sum[i].p[p] = simd_dot16(sum[i].p[p], (simd_i32)s[i][p], (simd_i32)one);
         }
     }
 }
@@ -320,14 +333,13 @@ SIMD_INLINE vf vf_zero(void)
 
 SIMD_INLINE vf vf_load(const float *p)
 {
-    vf r;
-    memcpy(&r, p, sizeof r);
-    return r;
+    SIMD_EACH(vf, *((const simd_f32_any *)p + i));
 }
 
 SIMD_INLINE void vf_store(float *p, vf a)
 {
-    memcpy(p, &a, sizeof a);
+    SIMD_UNROLL
+    for (int i = 0; i < SIMD_PARTS; i++) *((simd_f32_any *)p + i) = a.p[i];
 }
 
 SIMD_INLINE vi vi_of_bits(vf a)
