@@ -151,6 +151,18 @@ static const char *describe(void *self)
     return ((const cpu *)self)->line;
 }
 
+static uint32_t threads(void *self)
+{
+    const cpu *c = self;
+    return c->threads;
+}
+
+static const char *isa(void *self)
+{
+    const cpu *c = self;
+    return c->level->name;
+}
+
 static const bk_api api = {
     .struct_size = sizeof(bk_api),
     .describe = describe,
@@ -171,6 +183,8 @@ static const bk_api api = {
     .attention = cpu_attention,
     .logits = logits,
     .kv_copy = cpu_kv_copy,
+    .threads = threads,
+    .isa = isa,
     .read_pass = limits_read_pass,
     .dot_pass = limits_dot_pass,
 };
