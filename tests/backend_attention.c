@@ -212,8 +212,8 @@ static stage_set *set_new(const kit *b, scene *c, const plan *p)
     c->a.q_norm = c->s.norms ? s->q_norm.t : NULL;
     c->a.k_norm = c->s.norms ? s->k_norm.t : NULL;
     c->a.rope_factors = c->s.factors ? s->factors.t : NULL;
-    bk_kv_shape shape = {sizeof shape, c->type, LAYERS, c->s.kv_heads, c->s.dim, BLOCKS};
-    s->kv = b->api->kv_new(b->self, &shape, &err);
+    bk_kv_shape cache = {sizeof cache, c->type, LAYERS, c->s.kv_heads, c->s.dim, BLOCKS};
+    s->kv = b->api->kv_new(b->self, &cache, &err);
     assert_non_null(s->kv);
     uint32_t next = 0;
     for (int seq = 0; seq < SEQUENCES; seq++)

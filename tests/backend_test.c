@@ -20,7 +20,7 @@ const char *tests_plugin, *tests_isa;
 
 #define REFUSED(call, part)                                                                                            \
     do {                                                                                                               \
-        jv_err err = {0};                                                                                              \
+        err = (jv_err){0};                                                                                             \
         assert_int_equal(call, JV_FATAL);                                                                              \
         if (!strstr(err.text, part)) fail_msg("\"%s\" is not in \"%s\"", part, err.text);                              \
     } while (0)
@@ -28,6 +28,7 @@ const char *tests_plugin, *tests_isa;
 static void test_linear_refused(void **state)
 {
     kit k;
+    jv_err err;
     assert_true(kit_open(&k, tests_plugin, 1, NULL));
     const bk_api *api = k.api;
     kit_weight w = kit_weight_new(&k, BK_F32, 8, 32), narrow = kit_weight_new(&k, BK_F32, 8, 16),
@@ -56,7 +57,6 @@ static void test_linear_refused(void **state)
     float to[16];
     bk_logits logits = {.struct_size = sizeof logits, .n = 2, .to = to, .x = x.t, .index = ids, .head = w.t};
     REFUSED(api->logits(k.self, &logits, &err), "logits: row 8 of 2");
-    jv_err err = {0};
     op.n = 0;
     assert_int_equal(api->linear(k.self, &op, &err), JV_OK);
     kit_weight_free(&k, &w);
