@@ -1,10 +1,11 @@
 /* plugin.c: the stages of jv_llm.so. Each has a file of its own, which is its manual: model.c, generate.c, score.c,
- * tokenize.c, bench.c, verify.c. */
+ * samples.c, tokenize.c, template.c, bench.c, verify.c. */
 #include "stages.h"
 
 #define THREADS 64 /* calls that may wait for the model; how many run at once is the model's matter */
 
 static const jv_port one_out[] = {{"out", "the record, with what was made of it", 0, 0}, {0}};
+static const jv_port answers_out[] = {{"out", "a record for each answer", 0, 0}, {0}};
 static const jv_port children_out[] = {{"out", "one record for each token, and one for all", 0, 0}, {0}};
 
 static const jv_port verdict_out[] = {{"out", "one record: the verdict", 0, 0}, {0}};
@@ -33,6 +34,33 @@ static const jv_stage stages[] = {
         .counters = generate_counters,
         .open = generate_open,
         .process = generate_process,
+        .close = generate_close,
+    },
+    {
+        .name = "samples",
+        .brief = "several answers to a prompt, each a record",
+        .flags = JV_PARALLEL | JV_SPLIT | JV_RESULT,
+        .ctx_size = sizeof(struct generate),
+        .threads = THREADS,
+        .fields = samples_fields,
+        .ports = answers_out,
+        .opts = samples_options,
+        .counters = samples_counters,
+        .open = generate_open,
+        .process = samples_process,
+        .close = generate_close,
+    },
+    {
+        .name = "template",
+        .brief = "a conversation as the text a model goes on from",
+        .flags = JV_PARALLEL,
+        .ctx_size = sizeof(struct template),
+        .fields = template_fields,
+        .ports = one_out,
+        .opts = template_options,
+        .open = template_open,
+        .process = template_process,
+        .close = template_close,
     },
     {
         .name = "score",

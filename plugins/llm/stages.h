@@ -2,6 +2,7 @@
 #ifndef STAGES_H
 #define STAGES_H
 
+#include "ask.h"
 #include "bench.h"
 #include "engine.h"
 #include "lines.h"
@@ -13,15 +14,6 @@ struct model {
     int32_t kv;
     const jv_host *h;
     engine engine;
-};
-
-struct generate {
-    jv_ref model;
-    int32_t template;
-    const char *system;
-    int64_t max_tokens, seed;
-    double temperature, top_p;
-    const jv_host *h;
 };
 
 struct score {
@@ -71,15 +63,26 @@ struct verify {
     jv_err err;  /* of an asker; code 0: none */
 };
 
+struct template
+{
+    const char *path, *default_tools, *values, *bos, *eos;
+    const jv_host *h;
+    char *source; /* malloc'd: of a file that is a template */
+    size_t n_source;
+    gguf *gguf;
+    chat *chat;
+};
+
 struct tokenize {
     jv_ref model;
     const jv_host *h;
 };
 
-extern const jv_opt model_options[], generate_options[], score_options[], tokenize_options[], bench_options[],
-    verify_options[];
-extern const jv_field generate_fields[], score_fields[], tokenize_fields[], bench_fields[], verify_fields[];
-extern const jv_counter generate_counters[], score_counters[], tokenize_counters[];
+extern const jv_opt model_options[], generate_options[], samples_options[], score_options[], template_options[],
+    tokenize_options[], bench_options[], verify_options[];
+extern const jv_field generate_fields[], samples_fields[], score_fields[], template_fields[], tokenize_fields[],
+    bench_fields[], verify_fields[];
+extern const jv_counter generate_counters[], samples_counters[], score_counters[], tokenize_counters[];
 extern const jv_service model_services[];
 
 int32_t model_open(void *ctx, const jv_host *h, jv_err *err);
@@ -87,6 +90,11 @@ int32_t model_start(void *ctx, jv_err *err);
 void model_close(void *ctx);
 int32_t generate_open(void *ctx, const jv_host *h, jv_err *err);
 int32_t generate_process(void *ctx, jv_buf *b, jv_err *err);
+void generate_close(void *ctx);
+int32_t samples_process(void *ctx, jv_buf *b, jv_err *err);
+int32_t template_open(void *ctx, const jv_host *h, jv_err *err);
+int32_t template_process(void *ctx, jv_buf *b, jv_err *err);
+void template_close(void *ctx);
 int32_t bench_open(void *ctx, const jv_host *h, jv_err *err);
 int32_t bench_poll(void *ctx, jv_err *err);
 void bench_stop(void *ctx);
