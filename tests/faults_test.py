@@ -4,10 +4,12 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import stat
 import string
 import subprocess
+import unittest
 
 import jv
 
@@ -32,13 +34,19 @@ class Faults(jv.Case):
     def table(self, result):
         return json.loads([m for m in result.messages if m.startswith("{")][0])
 
-    def accounted(self, ini, *overrides, **more):
-        """A run of which each record must be accounted for; with its table as JSON."""
-        result = self.jevons("run", "--json", self.ini(ini), *overrides, **more)
+    def adds_up(self, result):
+        """Each record of the source `n` is accounted for, at each stage but the split `c`; the table."""
         table = self.table(result)
         self.assertEqual(sum(self.settled(result)), table["records"], result.err)
-        self.assertEqual(table["stages"]["n"]["out"], table["records"], result.err)
-        return result, table
+        for name, s in table["stages"].items():
+            came = table["records"] if name == "n" else s["in"]
+            if name != "c":
+                self.assertEqual(came, s["out"] + s["dropped"] + s["rejected"] + s["cancelled"], (name, result.err))
+        return table
+
+    def accounted(self, ini, *overrides, **more):
+        result = self.jevons("run", "--json", self.ini(ini), *overrides, **more)
+        return result, self.adds_up(result)
 
 
 class Full(Faults):
@@ -103,6 +111,85 @@ class Full(Faults):
             p.stderr.close()
             self.assertTrue(first.endswith(b"\n"))
             self.assertRegex(err, rb"nobody reads (standard output|/dev/stdout) any more")
+
+
+def small_disks():
+    """How to get a file system of 64 KiB that nobody else sees and that goes with its last process; else why there is none."""
+    told = []
+    for unshare in (["unshare", "-m"], ["unshare", "-rm"]):  # as root; as anybody, where name spaces of users are allowed
+        try:
+            p = subprocess.run([*unshare, "mount", "-t", "tmpfs", "-o", "size=64k", "small", "/tmp"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        except OSError as e:
+            return None, str(e)
+        if p.returncode == 0:
+            return unshare, ""
+        told.append(p.stdout.decode("utf-8", "replace").strip())
+    return None, "; ".join(told)
+
+
+UNSHARE, NO_SMALL_DISK = small_disks()
+
+
+@unittest.skipUnless(UNSHARE, "no small file system can be mounted: " + NO_SMALL_DISK)
+class SmallDisk(Faults):
+    """A file system that fills up: `disk` while jevons runs, what is there at its end lies in `left`."""
+
+    SCRIPT = 'mount -t tmpfs -o size=64k small disk || exit 125\nhead -c $((4096 * $0)) /dev/zero >disk/other || exit 125\n' \
+             '"$@"\nstatus=$?\ncp -r disk left || exit 125\nexit $status\n'
+
+    def on_a_small_disk(self, ini, *overrides, pages=0):
+        """A run whose records must all be accounted for, with its table; of the disk's 16 pages so many are taken."""
+        shutil.rmtree(self.path("left"), ignore_errors=True)
+        os.makedirs(self.path("disk"), exist_ok=True)
+        p = subprocess.run([*UNSHARE, "sh", "-c", self.SCRIPT, str(pages), jv.JEVONS, "run", "--json", self.ini(ini), *overrides],
+                           cwd=self.folder, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+        result = jv.Result(p)
+        self.assertEqual(result.status, 1, result.err)
+        return result, self.adds_up(result)
+
+    def test_an_output(self):
+        rows = {"jsonl": lambda i: f'{{"id":"{i}","text":"{i}"}}', "csv": lambda i: f"{i},{i}"}
+        for name, sink in SINKS.items():
+            for pages in (0, 15):
+                result, table = self.on_a_small_disk(NUMBERS + sink.format("disk/out"), "n.count=20000", pages=pages)
+                lines = self.read("left/out").decode().splitlines(keepends=True)
+                self.assertGreater(len(lines), 100)
+                self.assertEqual(lines, [rows[name](i) + "\n" for i in range(len(lines))])
+                self.assertIn(f"o (t.ini:4): disk/out cannot be written: No space left on device (record {len(lines)})", result.err)
+                self.assertEqual(table["stages"]["o"]["out"], len(lines))
+                self.assertEqual(self.settled(result)[0], len(lines))
+                self.assertEqual(self.settled(result)[3], 1)
+
+    WORK = "[w]\nplugin = probe/work\nms = 1\noverwrite = yes\nthreads = {}\n[o]\nplugin = null\n"
+
+    def dead_letters(self, threads, count):
+        """With room for 16 KiB; the rows, each of them whole, and the run."""
+        result, table = self.on_a_small_disk(NUMBERS + self.WORK.format(threads), "pipeline.dead_letter=disk/dead.jsonl", f"n.count={count}", pages=12)
+        self.assertEqual(sorted(os.listdir(self.path("left"))), ["dead.jsonl", "other"])
+        text = self.read("left/dead.jsonl").decode()
+        self.assertTrue(text.endswith("\n"), text[-200:])
+        rows = [json.loads(row) for row in text.splitlines()]
+        self.assertTrue(all(row["error"] == "overwritten" and row["input"]["text"] == row["id"] for row in rows))
+        self.assertEqual(len({row["id"] for row in rows}), len(rows))
+        self.assertEqual(table["rejected"], len(rows))
+        self.assertIn(f"{len(rows)} rejected: disk/dead.jsonl", result.err)
+        return len(rows), result
+
+    def test_dead_letters(self):
+        n, result = self.dead_letters(threads=1, count=20000)
+        self.assertGreater(n, 100)
+        self.assertIn(f"w (t.ini:4): disk/dead.jsonl: No space left on device (record {n})", result.err)
+
+    def test_dead_letters_from_several_threads(self):
+        n, result = self.dead_letters(threads=8, count=20000)
+        self.assertGreater(n, 100)
+        self.assertRegex(result.err, r"w \(t.ini:4\): disk/dead.jsonl: No space left on device \(record \d+\)")
+
+    def test_dead_letters_that_cannot_be_sorted(self):
+        """There is room for them once, but not twice: they stay as they came."""
+        n, result = self.dead_letters(threads=8, count=100)
+        self.assertEqual(n, 100)
+        self.assertIn("disk/dead.jsonl: No space left on device", result.err)
 
 
 class Paths(Faults):
@@ -276,6 +363,121 @@ class Nonsense(Faults):
             result = self.jevons("run", self.ini("[u]\nplugin = unruly/source\n[l]\nplugin = limit\ncount = 3\n[o]\nplugin = null\n"), "u.rule=" + rule)
             self.assertIn(part, result.err)
             self.assertEqual(result.status, 1 if part else 0)
+
+    def test_a_row_that_is_none(self):
+        """Reads as absent; whatever else is done with it ends the run, and says which it is."""
+        ini = NUMBERS + "[u]\nplugin = unruly/stray\n[o]\nplugin = null\n"
+        rows = (3, 99, -1, (1 << 31) - 1, -(1 << 31))
+        for row in rows:
+            result, table = self.accounted(ini, "u.call=get", f"u.row={row}")
+            self.assertEqual(result.status, 0, result.err)
+            self.assertEqual(table["stages"]["o"]["out"], 10)
+        calls = [(call, row) for call in ("put", "put_i64", "put_f64", "view", "view_of", "writable", "partial") for row in rows]
+        calls += [(call, 0) for call in ("put", "put_i64", "put_f64", "view", "writable", "partial")]  # one that is read
+        calls += [(call, 1) for call in ("put_i64", "put_f64")]  # one of another type
+        for call, row in calls:
+            result, table = self.accounted(ini, "u.call=" + call, f"u.row={row}")
+            self.assertEqual(result.status, 1, (call, row))
+            named = rf"(0|{row})" if call == "view" else row  # a view is of two rows
+            self.assertRegex(result.err, rf"u \(t.ini:4\): the plugin .*\brow {named}\b.* \(record 0\)")
+            self.assertEqual(table["stages"]["o"]["out"], 0, (call, row))
+            self.assertEqual(self.settled(result)[0], 0, (call, row))
+        result = self.jevons("run", "--json", self.ini("[u]\nplugin = unruly/source\n[o]\nplugin = null\n"), "u.rule=row")
+        self.assertEqual(result.status, 1)
+        self.assertRegex(result.err, r"u \(t.ini:1\): the plugin sets row 99, .* \(record a\)")
+        self.assertEqual(self.table(result)["stages"]["u"]["cancelled"], 1)
+
+
+class Fatal(Faults):
+    """A stage or a source that cannot go on, with records all over the pipeline: each is finished, or told to be cancelled."""
+
+    SOURCE = "[n]\nplugin = absurd/source\n"
+    FAILS = "[f]\nplugin = absurd/filter\nat = process\nanswer = -3\n"
+    NULL = "[o]\nplugin = null\n"
+
+    def fails(self, ini, *overrides, most=1):
+        """The run, its table, and how the source heard of its records: the failing ones, at most so many, and the others."""
+        result, table = self.accounted(ini, *overrides)
+        self.assertEqual(result.status, 1, result.err)
+        well, bad, cancelled, fatal = self.settled(result)
+        self.assertEqual(bad, 0)
+        self.assertEqual(table["rejected"], 0)
+        self.assertEqual(table["cancelled"], cancelled)
+        self.assertTrue(1 <= fatal <= most, fatal)
+        self.assertEqual(sum(m.endswith("n: fatal: " + "x" * 495) for m in result.messages), fatal, result.err)
+        return result, table, (well, cancelled, fatal)
+
+    def test_a_stage(self):
+        """In the source's thread: what has passed it is finished, and what comes after is not."""
+        for after in (0, 1, 7, 1000):
+            ini = self.SOURCE + self.FAILS + self.NULL
+            result, table, (well, cancelled, fatal) = self.fails(ini, "n.count=100000", f"f.after={after}")
+            self.assertRegex(result.err, rf"f \(t.ini:3\): x{{495}} \(record {after}\)")
+            self.assertEqual((well, fatal), (after, 1))
+            self.assertEqual(table["stages"]["o"]["out"], after)
+            self.assertEqual(table["records"], after + 1 + cancelled)
+            self.assertEqual(table["stages"]["f"]["cancelled"] + table["stages"]["n"]["cancelled"], cancelled + 1)
+
+    def test_a_sink(self):
+        for threads in (1, 4):
+            ini = self.SOURCE + f"[w]\nplugin = probe/work\nms = 1\nthreads = {threads}\n" + self.FAILS.replace("[f]", "[o]").replace("filter", "sink")
+            _, table, (well, _, _) = self.fails(ini, "n.count=1000", "o.after=20")
+            self.assertEqual(well, 20)
+            self.assertEqual(table["stages"]["o"]["out"], 20)
+
+    def test_in_several_threads(self):
+        """Each call that is under way may fail by itself; the first one is told."""
+        ini = self.SOURCE + self.FAILS + "threads = 8\n[w]\nplugin = probe/work\nms = 1\nthreads = 4\n" + self.NULL
+        result, table, (well, _, fatal) = self.fails(ini, "n.count=1000", "f.after=100", most=8)
+        self.assertEqual(sum("f (t.ini:3): " in m for m in result.messages), 1)
+        self.assertEqual(table["stages"]["o"]["out"], well)
+        self.assertLessEqual(well, 100)
+
+    def test_behind_a_tee(self):
+        """A record that one branch has delivered and the other has not is not well."""
+        ini = self.SOURCE + self.FAILS + self.NULL + "[w]\nplugin = probe/work\nfrom = n\nms = 1\nthreads = 4\n[p]\nplugin = null\n"
+        _, table, (well, _, _) = self.fails(ini, "n.count=1000", "f.after=20")
+        self.assertEqual(table["stages"]["o"]["out"], 20)
+        self.assertLessEqual(well, 20)
+        self.assertLessEqual(well, table["stages"]["p"]["out"])
+
+    def test_of_a_child(self):
+        """Its parent fails with it, at the merge or not."""
+        split = "[c]\nplugin = chunk\nsize = 2\nby = characters\n"
+        for end in ("[m]\nplugin = merge\n" + self.NULL, self.NULL):
+            ini = self.SOURCE + split + self.FAILS + end
+            result, table, (well, _, _) = self.fails(ini, "n.count=1000", "f.after=205")  # 100 of one part, then two each
+            self.assertIn("(record 152/1)", result.err)
+            self.assertEqual(well, 152)
+
+    def test_a_source(self):
+        """What it has emitted is finished in its thread, or cancelled elsewhere."""
+        for after in (0, 1, 100):
+            ini = self.SOURCE + self.NULL
+            result, table = self.accounted(ini, "n.at=poll", "n.answer=-3", f"n.after={after}", "n.count=1000")
+            self.assertEqual(result.status, 1)
+            self.assertRegex(result.err, r"n \(t.ini:1\): x{495}\n")
+            self.assertEqual(self.settled(result), [after, 0, 0, 0])
+            self.assertEqual(table["stages"]["o"]["out"], after)
+            ini = self.SOURCE + "[w]\nplugin = probe/work\nms = 5\nthreads = 4\n" + self.NULL
+            result, table = self.accounted(ini, "n.at=poll", "n.answer=-3", f"n.after={after}", "n.count=1000")
+            self.assertEqual(result.status, 1)
+            well, bad, cancelled, fatal = self.settled(result)
+            self.assertEqual((bad, fatal, well + cancelled), (0, 0, after))
+            self.assertEqual(table["cancelled"], cancelled)
+            self.assertEqual(table["stages"]["o"]["out"], well)
+            w, o = table["stages"]["w"], table["stages"]["o"]
+            self.assertEqual(w["cancelled"] + o["cancelled"] + table["stages"]["n"]["cancelled"], cancelled)
+
+    def test_before_it_runs(self):
+        """At a start no record is begun; after the last one all of them are well."""
+        for stage in "nfo":
+            ini = self.SOURCE + self.FAILS + "[o]\nplugin = absurd/sink\n"
+            result, table = self.accounted(ini, "f.at=never", f"{stage}.at=start", f"{stage}.answer=-3")
+            self.assertEqual((result.status, table["records"]), (1, 0))
+            result, table = self.accounted(ini, "f.at=never", f"{stage}.at=flush", f"{stage}.answer=-3")
+            self.assertEqual(result.status, 1)
+            self.assertEqual(self.settled(result), [10, 0, 0, 0])
 
 
 class Signals(Faults):
