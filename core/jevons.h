@@ -182,8 +182,8 @@ typedef struct jv_ref { /* another section; its context is open when this stage'
  *           JV_UNSET. Without a suffix a number is bytes, or milliseconds
  *   F64     "0..2", "0.."
  *   TEXT    "" anything; "path" a file name, relative to the INI file, or to the working directory when it comes from
- *           the command line (a default: to the INI file). The host sees to more before `open` where the range says what for; what it can see then
- *           may have changed when the stage comes to it:
+ *           the command line (a default: to the INI file). The host sees to more before `open` where the range says what
+ *           for; what it sees then may have changed when the stage comes to it:
  *             "path read"   it is there and can be read. An item - of a LIST is standard input, and comes as "-"
  *             "path glob"   the same, unless it is a pattern with *, ? or [: what that matches is the stage's to find
  *             "path write"  what is there can be written and is no folder; else its folder is there and can be written
