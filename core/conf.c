@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+char *jvc_where_text(struct jvc_where where)
+{
+    return where.file ? jvc_format("%s:%d", where.file, where.line) : jvc_strdup("command line");
+}
+
 struct jvc_section *jvc_conf_section(struct jvc_conf *conf, const char *name)
 {
     for (size_t i = 0; i < conf->n; i++)

@@ -18,6 +18,9 @@ struct jvc_where {
     const char *section; /* of an override; else null */
 };
 
+/* "FILE:LINE" or "command line"; to be freed. */
+char *jvc_where_text(struct jvc_where where);
+
 struct jvc_entry {
     const char *name, *raw; /* as written; raw keeps line breaks of a value of several lines */
     const char *value;      /* expanded; null until jvc_conf_read is done, or when expansion failed */
@@ -37,6 +40,7 @@ struct jvc_entry {
 
 struct jvc_section {
     const char *name;
+    const char *dir; /* what a relative path that is a default is relative to; null: the working directory */
     struct jvc_where where;
     bool after_lost; /* a section that was found wrong stands right above: what that would be is not known */
     struct jvc_entry *entries;

@@ -108,6 +108,7 @@ static void begin_section(struct reading *r, char *line)
         return;
     }
     r->section = jvc_conf_add_section(r->conf, name, here(r));
+    r->section->dir = r->dir;
     r->section->after_lost = after_lost;
     r->lost = false;
     r->last = NULL;

@@ -326,6 +326,9 @@ const struct jvc_columns *jvc_stage_input(const struct jvc_stage *s);
 int32_t jvc_bind_name(struct jvc_stage *s, struct jvc_row_of *row, jv_err *err);
 const char *jvc_type_name(int32_t type);
 
+/* After all are configured: what their paths name, and whether two sections are at one file; paths.c. */
+void jvc_paths_check(struct jvc_pipeline *pl);
+
 /* The section [pipeline], and what follows from the file's name; settings.c. */
 void jvc_pipeline_settings(struct jvc_pipeline *pl, const char *file);
 /* After all have opened: places, what is reached from where, strands. */

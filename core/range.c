@@ -171,6 +171,11 @@ static bool words_ok(const char *words)
     return true;
 }
 
+int jvc_range_path(const char *range)
+{
+    return jvc_option_word("|path|path read|path glob|path write", range);
+}
+
 bool jvc_range_ok(int32_t type, const char *range)
 {
     switch (type) {
@@ -178,6 +183,6 @@ bool jvc_range_ok(int32_t type, const char *range)
     case JV_OPT_F64: return f64_range_ok(range);
     case JV_OPT_CHOICE: return words_ok(range);
     case JV_OPT_REF: return *range;
-    default: return !*range || !strcmp(range, "path");
+    default: return jvc_range_path(range) >= 0;
     }
 }

@@ -84,8 +84,7 @@ static int32_t set_ref(struct jvc_stage *s, const jv_opt *o, const char *value, 
         s->refs[s->n_refs++] = to;
         return JV_OK;
     }
-    return jv_fail(err, JV_BAD, "[%s] (%s:%d) is no %s", value,
-        to->sec->where.file ? to->sec->where.file : "command line", to->sec->where.line, o->range);
+    return jv_fail(err, JV_BAD, "[%s] (%s) is no %s", value, to->place, o->range);
 }
 
 static void set_option(struct jvc_stage *s, const jv_opt *o)
@@ -106,7 +105,7 @@ static void set_option(struct jvc_stage *s, const jv_opt *o)
         return;
     }
     int32_t rc = o->type == JV_OPT_REF ? set_ref(s, o, value, &err)
-                                       : jvc_option_set(o, s->ctx, &s->pl->conf, value, e ? e->dir : NULL, &err);
+                                       : jvc_option_set(o, s->ctx, &s->pl->conf, value, e ? e->dir : s->sec->dir, &err);
     if (rc < 0) jvc_problem(&s->pl->conf, e ? e->where : s->sec->where, "`%s`: %s", o->name, err.text);
 }
 

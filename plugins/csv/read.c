@@ -23,9 +23,6 @@
 enum { REST };
 enum { BYTES, SKIPPED };
 
-/* Standard input belongs to the process: one section may read it. */
-static atomic_flag stdin_taken = ATOMIC_FLAG_INIT;
-
 const jv_field csv_reader_fields[] = {
     [REST] = {"rest", JV_JSON, JV_OUT, "rest",
         "an object with what is no column; of a rejected row, all of it as a string"},
@@ -39,7 +36,7 @@ const jv_counter csv_reader_counters[] = {
 };
 
 const jv_opt csv_reader_options[] = {
-    JV_OPT(struct csv_reader, path, NULL, "path", "files and fifos; - is standard input"),
+    JV_OPT(struct csv_reader, path, NULL, "path read", "files and fifos; - is standard input"),
     JV_OPT(struct csv_reader, header, "yes", "no|yes", "yes: the first row of each file names its columns"),
     {"delimiter", JV_OPT_TEXT, 0, offsetof(struct csv_reader, delimiter_name), 0, ",", "", CSV_DELIMITER_HELP},
     JV_OPT(struct csv_reader, columns, NULL, "",
@@ -213,7 +210,6 @@ int32_t csv_reader_open(void *ctx, const jv_host *h, jv_err *err)
         .header = c->header,
         .bytes = BYTES,
         .skipped = SKIPPED,
-        .taken = &stdin_taken,
     };
     int32_t rc = csv_delimiter(c->delimiter_name, &c->delimiter, err);
     if (rc == JV_OK) rc = source_open(&c->source, err);

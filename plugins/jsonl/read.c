@@ -20,9 +20,6 @@
 enum { REST };
 enum { BYTES, SKIPPED };
 
-/* Standard input belongs to the process: one section may read it. */
-static atomic_flag stdin_taken = ATOMIC_FLAG_INIT;
-
 const jv_field reader_fields[] = {
     [REST] = {"rest", JV_JSON, JV_OUT, "rest",
         "an object with what is no column; of a rejected row, all of it as a string"},
@@ -36,7 +33,7 @@ const jv_counter reader_counters[] = {
 };
 
 const jv_opt reader_options[] = {
-    JV_OPT(struct reader, path, NULL, "path", "files and fifos; - is standard input"),
+    JV_OPT(struct reader, path, NULL, "path read", "files and fifos; - is standard input"),
     JV_OPT(struct reader, columns, "", "", "columns.FIELD = TYPE[?] [KEY]: utf8, bytes, json, i64, f64, i32s, f32s"),
     JV_OPT(struct reader, id, "", "", "the key whose value is the record's id; empty: FILE:OFFSET"),
     JV_OPT(struct reader, max_row, "1M", "bytes 2..1T", "longer rows are rejected"),
@@ -83,7 +80,6 @@ int32_t reader_open(void *ctx, const jv_host *h, jv_err *err)
         .skip_bom = true,
         .bytes = BYTES,
         .skipped = SKIPPED,
-        .taken = &stdin_taken,
     };
     int32_t rc = source_open(&c->source, err);
     if (rc == JV_OK) rc = columns_open(&c->declared, h, &c->columns, err);

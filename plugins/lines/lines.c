@@ -35,8 +35,6 @@ struct lines {
     struct source source;
 };
 
-static atomic_flag stdin_taken = ATOMIC_FLAG_INIT;
-
 static const jv_field lines_fields[] = {
     [LINE] = {"line", JV_I64, JV_OUT, "line", "the number of the line in its file, from 1"},
     {0},
@@ -49,7 +47,7 @@ static const jv_counter lines_counters[] = {
 };
 
 static const jv_opt lines_opts[] = {
-    JV_OPT(struct lines, path, NULL, "path", "files and fifos; - is standard input"),
+    JV_OPT(struct lines, path, NULL, "path read", "files and fifos; - is standard input"),
     JV_OPT(struct lines, as, "text", "text|bytes", "text: must be UTF-8"),
     JV_OPT(struct lines, crlf, "strip", "strip|keep", "a carriage return before the newline"),
     JV_OPT(struct lines, empty, "keep", "keep|skip", "keep: an empty line is a record"),
@@ -120,7 +118,6 @@ static int32_t lines_open(void *ctx, const jv_host *h, jv_err *err)
         .bound = "max_line",
         .bytes = BYTES,
         .skipped = SKIPPED,
-        .taken = &stdin_taken,
     };
     int32_t rc = source_open(&c->source, err);
     if (rc != JV_OK) return rc;

@@ -9,8 +9,6 @@
 #ifndef JV_ROWS_SOURCE_H
 #define JV_ROWS_SOURCE_H
 
-#include <stdatomic.h>
-
 #include "ids.h"
 #include "row.h"
 
@@ -58,13 +56,12 @@ struct source {
     bool skip_bom;          /* a byte order mark at the beginning of a file is no text */
     bool header;            /* without its first row a file cannot be read */
     int32_t bytes, skipped; /* the stage's counters */
-    atomic_flag *taken;     /* standard input belongs to the process: one section of a plugin may have it */
 
     /* Its own. */
     size_t common; /* bytes at the front of each path that are not part of ids */
     size_t next;   /* path */
     int fd;
-    bool has_stdin, is_open, at_end, first, broken;
+    bool is_open, at_end, first, broken;
     char *buf; /* buf[begin..end) is read and not given away */
     size_t cap, begin, end;
     struct source_scan scan;
