@@ -406,6 +406,7 @@ struct jvc_call {
     size_t n_late;
     struct jvc_arena arena;                 /* of `params` */
     jv_buf *open;                           /* begun or forked, not emitted */
+    bool full;                              /* `begin` has said so */
     int64_t nested_ns;                      /* spent in other stages, within this call */
     uint32_t through[JVC_LANES];            /* came and went on, as most records do */
     uint32_t in[JVC_LANES], out[JVC_LANES]; /* of the others */

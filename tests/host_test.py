@@ -172,6 +172,13 @@ class Verdicts(jv.Case):
             self.assertEqual(result.status, 1)
             self.assertIn(part, result.err)
 
+    def test_a_source_that_says_its_window_is_full(self):
+        """It is not: it would be asked for ever."""
+        for after in (0, 3):
+            result = self.run_with("[n]\nplugin = absurd/source\nat = poll\nanswer = -5\n[o]\nplugin = null\n", f"n.after={after}")
+            self.assertEqual(result.status, 1)
+            self.assertIn("n (t.ini:1): the plugin's poll answers JV_FULL (-5), which begin did not", result.err)
+
     def test_end(self):
         """The one that says so is the last; the source stops, and nothing is wrong with that."""
         result = self.run_with(SERIAL, "v.what=end", "n.count=1000000")
