@@ -109,7 +109,7 @@ static void override(struct jvc_conf *conf, const char *arg)
 void jvc_conf_read(struct jvc_conf *conf, const char *path, char *const *overrides, size_t n)
 {
     *conf = (struct jvc_conf){0};
-    jvc_ini_read(conf, path, 0, (struct jvc_where){path, 0});
+    jvc_ini_read(conf, path);
     for (size_t i = 0; i < n; i++) override(conf, overrides[i]);
     jvc_expand_all(conf);
 }

@@ -68,8 +68,8 @@ struct jvc_conf {
 /* Reads a file and n overrides ("section.key=value"). What is wrong stands in conf->problems. */
 void jvc_conf_read(struct jvc_conf *conf, const char *path, char *const *overrides, size_t n);
 void jvc_conf_free(struct jvc_conf *conf);
-/* The steps of it: a file (ini.c), `depth` includes deep; `from` is where it is asked for. */
-void jvc_ini_read(struct jvc_conf *conf, const char *path, int depth, struct jvc_where from);
+/* The steps of it: the file with all that it includes (ini.c). */
+void jvc_ini_read(struct jvc_conf *conf, const char *path);
 /* Every entry's value (expand.c). */
 void jvc_expand_all(struct jvc_conf *conf);
 /* A text in which ${...} stands for the environment alone, owned by conf; null: a problem was told. */

@@ -82,7 +82,8 @@ int32_t jvc_option_number(const char *value, const char *range, int64_t *out, jv
         return JV_OK;
     }
     const char *wrong = parse_i64(value, strlen(value), r.unit, &v);
-    if (wrong && *r.word) return jv_fail(err, JV_BAD, "\"%.60s\" is %s, nor the word %s", value, wrong, r.word);
+    if (wrong && *r.word && *wrong == 'n') /* not a number: it was meant for one or for the word */
+        return jv_fail(err, JV_BAD, "\"%.60s\" is %s, nor the word %s", value, wrong, r.word);
     if (wrong) return jv_fail(err, JV_BAD, "\"%.60s\" is %s", value, wrong);
     if (r.n_low && !parse_i64(r.low, r.n_low, r.unit, &bound) && v < bound) return bad_range(value, range, err);
     if (r.n_high && !parse_i64(r.high, r.n_high, r.unit, &bound) && v > bound) return bad_range(value, range, err);
