@@ -91,9 +91,15 @@ static struct jvc_stage *add_stage(struct jvc_pipeline *pl, struct jvc_section *
 
 static void add_port(struct jvc_stage *s, const char *name, bool optional)
 {
+    struct jvc_conf *conf = &s->pl->conf;
+    const char *stage = s->sec->name;
+    bool first = !s->n_ports && strcmp(name, "rejected");
+    char *from = jvc_conf_own(conf, first ? jvc_strdup(stage) : jvc_format("%s.%s", stage, name));
     s->ports = jvc_room(s->ports, s->n_ports, sizeof *s->ports);
     s->ports[s->n_ports++] = (struct jvc_port){.name = name,
-        .unread = jvc_conf_own(&s->pl->conf, jvc_format("nobody reads its port %s", name)),
+        .from = from,
+        .named = jvc_conf_own(conf, jvc_format("%s (%s)", from, s->place)),
+        .unread = jvc_conf_own(conf, jvc_format("nobody reads its port %s", name)),
         .optional = optional};
 }
 

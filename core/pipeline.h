@@ -120,15 +120,15 @@ struct jvc_row_of {
     uint32_t at; /* slot, or counter of the pipeline */
 };
 
-/* A column and where it comes from. */
+/* A column and where it comes from: texts that name stages and ports. */
 struct jvc_column {
     jv_column c;
     struct jvc_row_of of;
-    struct jvc_stage *by; /* null: `id` */
+    const char *by; /* who makes it */
     /* where several ways are joined: */
-    const struct jvc_stage *missing; /* with JV_OPTIONAL: a way by which it does not come */
-    const struct jvc_stage *differs; /* makes it of another type; null: nobody */
-    bool moved;                      /* it lies in different slots */
+    const char *missing; /* with JV_OPTIONAL: a way by which it does not come */
+    const char *differs; /* who makes it of another type; null: nobody */
+    bool moved;          /* it lies in different slots */
 };
 
 struct jvc_columns {
@@ -143,7 +143,7 @@ struct jvc_places {
 
 /* A port and who reads it. */
 struct jvc_port {
-    const char *name;
+    const char *name, *from, *named; /* from: as one reads it, STAGE or STAGE.PORT; named: with its stage's place */
     const char *unread; /* why a record that goes this way is dropped, where nobody reads it */
     bool optional;
     struct jvc_stage **to;

@@ -258,23 +258,18 @@ static uint32_t slot_of(const struct jvc_stage *s, const char *name, int32_t typ
     return found == UINT32_MAX ? pl->n_slots++ : found;
 }
 
-static const char *made_by(const struct jvc_stage *by)
-{
-    return by ? jvc_stage_place(by) : "the host";
-}
-
 /* Binds to a column that is there, if its type and the ways it comes by allow. */
 static int32_t bind_column(const struct jvc_stage *s, struct jvc_row_of *row, const struct jvc_column *c, jv_err *err)
 {
     if (c->differs)
         return jv_fail(err, JV_BAD, "it reads `%s` as %s, but %s makes it %s, and %s another type", row->name,
-            jvc_type_name(row->type), made_by(c->by), jvc_type_name(c->c.type), made_by(c->differs));
+            jvc_type_name(row->type), c->by, jvc_type_name(c->c.type), c->differs);
     if (!readable(c->c.type, row->type))
         return jv_fail(err, JV_BAD, "it reads `%s` as %s, but %s makes it %s", row->name, jvc_type_name(row->type),
-            made_by(c->by), jvc_type_name(c->c.type));
+            c->by, jvc_type_name(c->c.type));
     if ((c->c.flags & JV_OPTIONAL) && !(row->access & JV_OPTIONAL) && !s->unsure)
         return jv_fail(err, JV_BAD, "it reads `%s`, which %s makes but which does not come by way of %s", row->name,
-            made_by(c->by), made_by(c->missing));
+            c->by, c->missing);
     row->kind = c->of.kind;
     row->at = c->of.at;
     if (c->of.kind != JVC_SLOT || row->type == JV_ANY) row->type = c->c.type;
