@@ -18,7 +18,6 @@
 #include "../utf8.h"
 
 enum { LINE };
-enum { BYTES, SKIPPED };
 enum { AS_TEXT, AS_BYTES };
 enum { STRIP, KEEP };
 enum { EMPTY_KEEP, EMPTY_SKIP };
@@ -41,8 +40,8 @@ static const jv_field lines_fields[] = {
 };
 
 static const jv_counter lines_counters[] = {
-    [BYTES] = {"bytes", "byte", "read, line ends included", 0, 0},
-    [SKIPPED] = {"skipped", "line", "empty, with empty = skip", 0, 0},
+    [SOURCE_BYTES] = {"bytes", "byte", "read, line ends included", 0, 0},
+    [SOURCE_SKIPPED] = {"skipped", "line", "empty, with empty = skip", 0, 0},
     {0},
 };
 
@@ -116,8 +115,6 @@ static int32_t lines_open(void *ctx, const jv_host *h, jv_err *err)
         .path = c->path,
         .max = (size_t)c->max_line,
         .bound = "max_line",
-        .bytes = BYTES,
-        .skipped = SKIPPED,
     };
     int32_t rc = source_open(&c->source, err);
     if (rc != JV_OK) return rc;

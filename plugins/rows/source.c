@@ -18,6 +18,18 @@
 static const char bom[] = "\xef\xbb\xbf";
 #define BOM_SIZE 3
 
+const jv_field source_fields[] = {
+    [SOURCE_REST] = {"rest", JV_JSON, JV_OUT, "rest",
+        "an object with what is no column; of a rejected row, all of it as a string"},
+    {0},
+};
+
+const jv_counter source_counters[] = {
+    [SOURCE_BYTES] = {"bytes", "byte", "read, line ends included", 0, 0},
+    [SOURCE_SKIPPED] = {"skipped", "line", "empty", 0, 0},
+    {0},
+};
+
 static struct utf8_shown show(const char *s)
 {
     return utf8_show(s, strlen(s));
@@ -252,8 +264,8 @@ static jv_buf *begin(struct source *s, jv_str id, jv_err *err)
 /* Counts what was read since the last record, this one's row included. */
 static void count(struct source *s, jv_buf *b)
 {
-    s->h->count(s->h, b, s->bytes, s->uncounted);
-    s->h->count(s->h, b, s->skipped, s->n_skipped);
+    s->h->count(s->h, b, SOURCE_BYTES, s->uncounted);
+    s->h->count(s->h, b, SOURCE_SKIPPED, s->n_skipped);
     s->uncounted = s->n_skipped = 0;
 }
 
