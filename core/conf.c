@@ -31,6 +31,21 @@ struct jvc_entry *jvc_section_take(struct jvc_section *s, const char *name)
     return e->value ? e : NULL;
 }
 
+void jvc_section_indented(struct jvc_conf *conf, const struct jvc_entry *e,
+    bool (*known)(const void *of, const char *key, size_t n), const void *of)
+{
+    for (size_t i = 0; i < e->n_more; i++) {
+        const char *line = e->raw + e->more[i].at, *end = line, *rest;
+        while (*end && !strchr(" \t=\n", *end)) end++;
+        for (rest = end; *rest == ' ' || *rest == '\t';) rest++;
+        if (*rest == '=' && known(of, line, (size_t)(end - line)))
+            jvc_problem(conf, (struct jvc_where){e->where.file, e->more[i].line, NULL},
+                "`%.*s =` is indented, so it belongs to the value of `%s`: unindent it, or put the text into a file "
+                "and use @file",
+                (int)(end - line), line, e->name);
+    }
+}
+
 void *jvc_conf_own(struct jvc_conf *conf, void *p)
 {
     conf->owned = jvc_room(conf->owned, conf->n_owned, sizeof *conf->owned);

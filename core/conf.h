@@ -83,6 +83,11 @@ struct jvc_entry *jvc_section_entry(struct jvc_section *s, const char *name);
 /* The same, marking the entry as known; null when it is not there or its value could not be expanded. */
 struct jvc_entry *jvc_section_take(struct jvc_section *s, const char *name);
 
+/* Tells of lines of the entry that begin like a key: hardly meant as text of the key above. `known` says of n bytes
+ * whether they are one; its first argument is `of`. */
+void jvc_section_indented(struct jvc_conf *conf, const struct jvc_entry *e,
+    bool (*known)(const void *of, const char *key, size_t n), const void *of);
+
 /* Keeps p until jvc_conf_free and returns it. */
 void *jvc_conf_own(struct jvc_conf *conf, void *p);
 

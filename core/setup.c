@@ -149,29 +149,15 @@ static void unknown_key(struct jvc_stage *s, const struct jvc_entry *e)
         near.best ? jvc_nearest_hint(&near) : ";", s->sec->name, list);
 }
 
-static bool key_known(const struct jvc_stage *s, const char *key, size_t n)
+static bool key_known(const void *stage, const char *key, size_t n)
 {
+    const struct jvc_stage *s = stage;
     const char *name;
     for (uint32_t i = 0; (name = key_at(s, i)); i++)
         if (!strncmp(name, key, n) && !name[n]) return true;
     for (const jv_opt *o = s->def->opts; JVC_ROW(o, 0); o++)
         if (jvc_option_has_key(o, key, n)) return true;
     return false;
-}
-
-/* An indented line that begins like a key of this section was hardly meant as text of the key above. */
-static void indented_keys(struct jvc_stage *s, const struct jvc_entry *e)
-{
-    for (size_t i = 0; i < e->n_more; i++) {
-        const char *line = e->raw + e->more[i].at;
-        size_t n = strcspn(line, " \t=\n");
-        const char *rest = line + n + strspn(line + n, " \t");
-        if (n && *rest == '=' && key_known(s, line, n))
-            jvc_problem(&s->pl->conf, (struct jvc_where){e->where.file, e->more[i].line},
-                "`%.*s =` is indented, so it belongs to the value of `%s`: unindent it, or put the text into a file "
-                "and use @file",
-                (int)n, line, e->name);
-    }
 }
 
 void jvc_stage_configure(struct jvc_stage *s)
@@ -182,7 +168,7 @@ void jvc_stage_configure(struct jvc_stage *s)
     jvc_stage_rows(s);
     for (size_t i = 0; i < s->sec->n; i++) {
         if (!s->sec->entries[i].used) unknown_key(s, &s->sec->entries[i]);
-        indented_keys(s, &s->sec->entries[i]);
+        jvc_section_indented(&s->pl->conf, &s->sec->entries[i], key_known, s);
         s->faulty |= !s->sec->entries[i].value; /* its expansion failed, and was told */
     }
     s->faulty |= s->pl->conf.n_problems > before;
