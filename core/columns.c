@@ -9,7 +9,8 @@
 #include <string.h>
 
 static const struct jvc_column id_column = {.c = {"id", JV_UTF8, 0},
-    .of = {.name = "id", .type = JV_UTF8, .kind = JVC_ID}};
+    .of = {.name = "id", .type = JV_UTF8, .kind = JVC_ID},
+    .by = "the host"};
 
 static const struct jvc_columns *columns_of(const struct jvc_input *in)
 {
@@ -57,10 +58,9 @@ static void join_columns(struct jvc_columns *all, const struct jvc_input *in, co
         struct jvc_column *a = &all->v[i], *b = column_named(more, a->c.name);
         if (!b && a->of.kind != JVC_COUNT) {
             a->c.flags |= JV_OPTIONAL;
-            a->missing = in->up;
+            a->missing = in->up->ports[in->port].named;
         } else if (b) {
-            if (b->c.type != a->c.type || (a->of.kind == JVC_SLOT) != (b->of.kind == JVC_SLOT))
-                a->differs = b->by ? b->by : in->up;
+            if (b->c.type != a->c.type || (a->of.kind == JVC_SLOT) != (b->of.kind == JVC_SLOT)) a->differs = b->by;
             if (b->differs) a->differs = b->differs;
             if (b->c.flags & JV_OPTIONAL) a->missing = b->missing;
             a->c.flags |= b->c.flags;
@@ -72,7 +72,7 @@ static void join_columns(struct jvc_columns *all, const struct jvc_input *in, co
         struct jvc_column c = more->v[i];
         if (c.of.kind != JVC_COUNT) {
             c.c.flags |= JV_OPTIONAL;
-            c.missing = first->up;
+            c.missing = first->up->ports[first->port].named;
         }
         add_column(all, c);
     }
@@ -120,8 +120,8 @@ static void find_params(struct jvc_stage *s)
     s->params_slot = (int32_t)c->of.at;
     if (c->differs || (c->c.type != JV_JSON && c->c.type != JV_UTF8))
         jvc_problem(&s->pl->conf, s->sec->where,
-            "[%s] takes options from the field `params`, which should be json, but %s makes it %s", s->sec->name,
-            jvc_stage_place(c->by), jvc_type_name(c->c.type));
+            "[%s] takes options from the field `params`, which should be json, but %s makes it %s", s->sec->name, c->by,
+            jvc_type_name(c->c.type));
 }
 
 bool jvc_stage_bind(struct jvc_stage *s)
@@ -167,7 +167,8 @@ static void counter_columns(struct jvc_stage *s)
             jvc_problem(&s->pl->conf, s->sec->where, "[%s] counts `%s`, which is the name of a field: rename the field",
                 s->sec->name, c->name);
         else
-            add_column(&s->out, (struct jvc_column){.c = {c->name, JV_I64, c->flags & JV_MEASURED}, .of = of, .by = s});
+            add_column(&s->out,
+                (struct jvc_column){.c = {c->name, JV_I64, c->flags & JV_MEASURED}, .of = of, .by = s->named});
     }
     s->sums = jvc_alloc(s->n_counters * sizeof *s->sums);
 }
@@ -187,7 +188,7 @@ static void rejected_columns(struct jvc_stage *s)
     for (uint32_t i = 0; s->kind == JVC_SOURCE && i < s->bad.n; i++) {
         if (s->bad.v[i].of.kind != JVC_SLOT) continue;
         s->bad.v[i].c.flags |= JV_OPTIONAL;
-        s->bad.v[i].missing = s;
+        s->bad.v[i].missing = s->ports[s->n_ports].named;
     }
     s->error_slot = (int32_t)s->pl->n_slots++;
     struct jvc_row_of of = {.name = "error",
@@ -195,7 +196,7 @@ static void rejected_columns(struct jvc_stage *s)
         .access = JV_OUT,
         .kind = JVC_SLOT,
         .at = (uint32_t)s->error_slot};
-    add_column(&s->bad, (struct jvc_column){.c = {"error", JV_UTF8, 0}, .of = of, .by = s});
+    add_column(&s->bad, (struct jvc_column){.c = {"error", JV_UTF8, 0}, .of = of, .by = s->ports[s->n_ports].named});
 }
 
 /* Behind a merge: what the record had where it was split, and the counters of its children. */
@@ -213,7 +214,7 @@ static void find_carries(struct jvc_stage *s)
     for (uint32_t i = 0; i < s->n_rows; i++) {
         const struct jvc_row_of *r = &s->rows[i];
         const struct jvc_column *c = r->access & JV_OUT ? column_named(jvc_stage_input(s), r->name) : NULL;
-        if (!c || c->by == s || c->of.kind != JVC_SLOT || c->differs || c->c.type != r->type) continue;
+        if (!c || c->by == s->named || c->of.kind != JVC_SLOT || c->differs || c->c.type != r->type) continue;
         s->carries = jvc_room(s->carries, s->n_carries, sizeof *s->carries);
         s->carries[s->n_carries++] = (struct jvc_move){c->of.at, r->at};
     }
@@ -225,7 +226,8 @@ void jvc_stage_columns(struct jvc_stage *s)
     for (uint32_t i = 0; i < s->n_rows; i++) {
         const struct jvc_row_of *r = &s->rows[i];
         if (r->access & JV_OUT)
-            add_column(&s->out, (struct jvc_column){.c = {r->name, r->type, r->access & JV_MEASURED}, .of = *r, .by = s});
+            add_column(&s->out,
+                (struct jvc_column){.c = {r->name, r->type, r->access & JV_MEASURED}, .of = *r, .by = s->named});
     }
     counter_columns(s);
     rejected_columns(s);

@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+char *jvc_where_text(struct jvc_where where)
+{
+    return where.file ? jvc_format("%s:%d", where.file, where.line) : jvc_strdup("command line");
+}
+
 struct jvc_section *jvc_conf_section(struct jvc_conf *conf, const char *name)
 {
     for (size_t i = 0; i < conf->n; i++)
@@ -24,6 +29,21 @@ struct jvc_entry *jvc_section_take(struct jvc_section *s, const char *name)
     if (!e) return NULL;
     e->used = true;
     return e->value ? e : NULL;
+}
+
+void jvc_section_indented(struct jvc_conf *conf, const struct jvc_entry *e,
+    bool (*known)(const void *of, const char *key, size_t n), const void *of)
+{
+    for (size_t i = 0; i < e->n_more; i++) {
+        const char *line = e->raw + e->more[i].at, *end = line, *rest;
+        while (*end && !strchr(" \t=\n", *end)) end++;
+        for (rest = end; *rest == ' ' || *rest == '\t';) rest++;
+        if (*rest == '=' && known(of, line, (size_t)(end - line)))
+            jvc_problem(conf, (struct jvc_where){e->where.file, e->more[i].line, NULL},
+                "`%.*s =` is indented, so it belongs to the value of `%s`: unindent it, or put the text into a file "
+                "and use @file",
+                (int)(end - line), line, e->name);
+    }
 }
 
 void *jvc_conf_own(struct jvc_conf *conf, void *p)
@@ -104,7 +124,7 @@ static void override(struct jvc_conf *conf, const char *arg)
 void jvc_conf_read(struct jvc_conf *conf, const char *path, char *const *overrides, size_t n)
 {
     *conf = (struct jvc_conf){0};
-    jvc_ini_read(conf, path, 0, (struct jvc_where){path, 0});
+    jvc_ini_read(conf, path);
     for (size_t i = 0; i < n; i++) override(conf, overrides[i]);
     jvc_expand_all(conf);
 }

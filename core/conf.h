@@ -18,6 +18,9 @@ struct jvc_where {
     const char *section; /* of an override; else null */
 };
 
+/* "FILE:LINE" or "command line"; to be freed. */
+char *jvc_where_text(struct jvc_where where);
+
 struct jvc_entry {
     const char *name, *raw; /* as written; raw keeps line breaks of a value of several lines */
     const char *value;      /* expanded; null until jvc_conf_read is done, or when expansion failed */
@@ -37,6 +40,7 @@ struct jvc_entry {
 
 struct jvc_section {
     const char *name;
+    const char *dir; /* what a relative path that is a default is relative to; null: the working directory */
     struct jvc_where where;
     bool after_lost; /* a section that was found wrong stands right above: what that would be is not known */
     struct jvc_entry *entries;
@@ -64,8 +68,8 @@ struct jvc_conf {
 /* Reads a file and n overrides ("section.key=value"). What is wrong stands in conf->problems. */
 void jvc_conf_read(struct jvc_conf *conf, const char *path, char *const *overrides, size_t n);
 void jvc_conf_free(struct jvc_conf *conf);
-/* The steps of it: a file (ini.c), `depth` includes deep; `from` is where it is asked for. */
-void jvc_ini_read(struct jvc_conf *conf, const char *path, int depth, struct jvc_where from);
+/* The steps of it: the file with all that it includes (ini.c). */
+void jvc_ini_read(struct jvc_conf *conf, const char *path);
 /* Every entry's value (expand.c). */
 void jvc_expand_all(struct jvc_conf *conf);
 /* A text in which ${...} stands for the environment alone, owned by conf; null: a problem was told. */
@@ -78,6 +82,11 @@ struct jvc_section *jvc_conf_section(struct jvc_conf *conf, const char *name);
 struct jvc_entry *jvc_section_entry(struct jvc_section *s, const char *name);
 /* The same, marking the entry as known; null when it is not there or its value could not be expanded. */
 struct jvc_entry *jvc_section_take(struct jvc_section *s, const char *name);
+
+/* Tells of lines of the entry that begin like a key: hardly meant as text of the key above. `known` says of n bytes
+ * whether they are one; its first argument is `of`. */
+void jvc_section_indented(struct jvc_conf *conf, const struct jvc_entry *e,
+    bool (*known)(const void *of, const char *key, size_t n), const void *of);
 
 /* Keeps p until jvc_conf_free and returns it. */
 void *jvc_conf_own(struct jvc_conf *conf, void *p);

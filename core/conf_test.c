@@ -256,7 +256,8 @@ static void rows_that_make_no_sense(void **state)
 
 static const char *nearest(const char *name, const char *a, const char *b)
 {
-    struct jvc_nearest n = {.name = name};
+    static struct jvc_nearest n;
+    n = (struct jvc_nearest){.name = name};
     jvc_nearest_try(&n, a);
     jvc_nearest_try(&n, b);
     return n.best ? n.best : "";

@@ -27,7 +27,7 @@ static void draw(const struct jvc_pipeline *pl, const struct language *l)
         for (uint32_t k = 0; k < s->n_inputs; k++) {
             const struct jvc_stage *up = s->inputs[k].up;
             uint32_t port = s->inputs[k].port;
-            l->edge(up, s, up->n_ports > 1 || port ? up->ports[port].name : "", false);
+            l->edge(up, s, up->n_ports != 1 || port ? up->ports[port].name : "", false);
         }
         for (uint32_t k = 0; k < s->n_refs; k++) l->edge(s, s->refs[k], "", true);
     }

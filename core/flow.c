@@ -25,6 +25,7 @@ void jvc_call_enter(struct jvc_call *c, struct jvc_stage *s)
     c->n_scratch = c->n_late = 0;
     c->arena = (struct jvc_arena){0};
     c->open = NULL;
+    c->full = false;
     c->nested_ns = 0;
     memset(c->through, 0, sizeof c->through);
     memset(c->in, 0, sizeof c->in);

@@ -74,9 +74,8 @@ static struct jvc_stage *add_stage(struct jvc_pipeline *pl, struct jvc_section *
     s->host = jvc_host_table;
     s->pl = pl;
     s->sec = sec;
-    s->place = jvc_conf_own(&pl->conf,
-        sec->where.file ? jvc_format("%s:%d", sec->where.file, sec->where.line) : jvc_strdup("command line"));
-    s->named = sec->where.file ? jvc_conf_own(&pl->conf, jvc_format("%s (%s)", sec->name, s->place)) : sec->name;
+    s->place = jvc_conf_own(&pl->conf, jvc_where_text(sec->where));
+    s->named = jvc_conf_own(&pl->conf, jvc_format("%s (%s)", sec->name, s->place));
     s->desc = plugin->desc;
     s->def = def;
     s->kind = kind_of(def);
@@ -92,9 +91,15 @@ static struct jvc_stage *add_stage(struct jvc_pipeline *pl, struct jvc_section *
 
 static void add_port(struct jvc_stage *s, const char *name, bool optional)
 {
+    struct jvc_conf *conf = &s->pl->conf;
+    const char *stage = s->sec->name;
+    bool first = !s->n_ports && strcmp(name, "rejected");
+    char *from = jvc_conf_own(conf, first ? jvc_strdup(stage) : jvc_format("%s.%s", stage, name));
     s->ports = jvc_room(s->ports, s->n_ports, sizeof *s->ports);
     s->ports[s->n_ports++] = (struct jvc_port){.name = name,
-        .unread = jvc_conf_own(&s->pl->conf, jvc_format("nobody reads its port %s", name)),
+        .from = from,
+        .named = jvc_conf_own(conf, jvc_format("%s (%s)", from, s->place)),
+        .unread = jvc_conf_own(conf, jvc_format("nobody reads its port %s", name)),
         .optional = optional};
 }
 
@@ -341,6 +346,19 @@ static void put_in_order(struct jvc_pipeline *pl)
     for (uint32_t i = 0; i < pl->n; i++) pl->stages[i]->at = i;
 }
 
+/* Why open refused: at the line of the key with which the text begins, if it does so with one. */
+static void tell_open(struct jvc_stage *s, const char *text)
+{
+    for (size_t i = 0; *text == '`' && i < s->sec->n; i++) {
+        const struct jvc_entry *e = &s->sec->entries[i];
+        size_t n = strlen(e->name);
+        if (strncmp(text + 1, e->name, n) || (text[1 + n] != '`' && text[1 + n] != ' ')) continue;
+        jvc_problem(&s->pl->conf, e->where, "%s", text);
+        return;
+    }
+    jvc_problem(&s->pl->conf, s->sec->where, "[%s]: %s", s->sec->name, text);
+}
+
 /* The plugin's own open; false: it refused, and why was told. */
 static bool call_open(struct jvc_stage *s)
 {
@@ -352,7 +370,7 @@ static bool call_open(struct jvc_stage *s)
     err.text[sizeof err.text - 1] = 0; /* the plugin may have filled it to the brim */
     jvc_call_leave(&call);
     if (rc > 0) jv_fail(&err, JV_FATAL, "the plugin's open answers %d, which it may not", rc);
-    if (rc != JV_OK) jvc_problem(&s->pl->conf, s->sec->where, "[%s]: %s", s->sec->name, err.text);
+    if (rc != JV_OK) tell_open(s, err.text);
     return rc == JV_OK;
 }
 
@@ -419,6 +437,7 @@ bool jvc_pipeline_open(struct jvc_pipeline *pl, const char *file, char *const *o
         jvc_stage_configure(pl->stages[i]);
         add_ports(pl->stages[i]);
     }
+    jvc_paths_check(pl);
     wire(pl);
     unread_ports(pl);
     put_in_order(pl);

@@ -94,8 +94,9 @@ jv_buf *jvc_host_begin(const jv_host *h, const jv_origin *o, jv_err *err)
         n->lane = o->priority ? (o->priority == JV_LIVE ? JVC_LIVE : JVC_LATER) : s->lane;
     }
     jv_buf *b = n ? jvc_buf_new(s->pl, n) : NULL;
-    if (!b || window_take(s, n, err) < 0) {
-        if (!b) no_memory(err);
+    int32_t rc = b ? window_take(s, n, err) : no_memory(err);
+    if (rc < 0) {
+        if (s->def->poll && rc == JV_FULL) jvc_current_call->full = true;
         free(n); /* never was in the window: nothing to settle */
         free(b);
         return NULL;

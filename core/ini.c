@@ -9,6 +9,7 @@
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define MAX_FILE (64u << 20)
 #define MAX_LINE (JVC_VALUE_MOST + 128) /* with its key */
@@ -20,12 +21,13 @@
 
 struct reading {
     struct jvc_conf *conf;
-    const char *file, *dir; /* owned by conf */
-    const char *text;       /* what is not read yet, */
-    size_t left;            /* so many bytes */
-    int line;               /* number of the line handed out last */
-    int blank;              /* blank lines since the last entry or its continuation */
-    int depth;
+    const char *file, *dir;      /* owned by conf */
+    const char *text;            /* what is not read yet, */
+    size_t left;                 /* so many bytes */
+    int line;                    /* number of the line handed out last */
+    int blank;                   /* blank lines since the last entry or its continuation */
+    const struct reading *outer; /* of the file that includes this one; null: none does */
+    struct stat st;              /* of the file; zero where that is not known */
     struct jvc_section *section;
     bool lost;              /* in a section that was found wrong: its keys are passed over */
     struct jvc_entry *last; /* the entry that an indented line continues */
@@ -108,6 +110,7 @@ static void begin_section(struct reading *r, char *line)
         return;
     }
     r->section = jvc_conf_add_section(r->conf, name, here(r));
+    r->section->dir = r->dir;
     r->section->after_lost = after_lost;
     r->lost = false;
     r->last = NULL;
@@ -268,6 +271,8 @@ static void continue_entry(struct reading *r, const char *value)
     e->more[e->n_more++] = (struct jvc_more){old + breaks, r->line};
 }
 
+static void read_ini(struct jvc_conf *conf, const char *path, const struct reading *outer, struct jvc_where from);
+
 static void include(struct reading *r, const char *value)
 {
     char *path = jvc_expand_environment(r->conf, "include", value, here(r));
@@ -276,7 +281,7 @@ static void include(struct reading *r, const char *value)
     if (path && !*path) jvc_problem(r->conf, here(r), "`include` names no file");
     if (!path || !*path) return;
     if (*path != '/' && r->dir) path = jvc_conf_own(r->conf, jvc_format("%s/%s", r->dir, path));
-    jvc_ini_read(r->conf, path, r->depth + 1, here(r));
+    read_ini(r->conf, path, r, here(r));
     r->section = at == SIZE_MAX ? NULL : &r->conf->sections[at]; /* the array may have moved */
 }
 
@@ -377,21 +382,36 @@ static void parse(struct reading *r)
     if (rc && r->conf->n_problems == before) jvc_problem(r->conf, here(r), "inih failed: %d", rc);
 }
 
-void jvc_ini_read(struct jvc_conf *conf, const char *path, int depth, struct jvc_where from)
+/* Whether the file may be included where it is asked for: by itself it may not, by whatever way. */
+static bool may_include(struct reading *r, struct jvc_where from)
+{
+    int depth = 0;
+    for (const struct reading *o = r->outer; o; o = o->outer, depth++) {
+        if (!r->st.st_ino || r->st.st_ino != o->st.st_ino || r->st.st_dev != o->st.st_dev) continue;
+        jvc_problem(r->conf, from, "include = %s: the file would include itself", r->file);
+        return false;
+    }
+    if (depth <= MAX_INCLUDES && r->conf->includes++ <= MAX_ALL_INCLUDES) return true;
+    jvc_problem(r->conf, from, "include = %s: files include each other more than %d deep, or %d in all", r->file,
+        MAX_INCLUDES, MAX_ALL_INCLUDES);
+    return false;
+}
+
+/* `outer` asks for it at `from`. */
+static void read_ini(struct jvc_conf *conf, const char *path, const struct reading *outer, struct jvc_where from)
 {
     jv_err err;
     size_t n;
-    if (depth > MAX_INCLUDES || conf->includes++ > MAX_ALL_INCLUDES) {
-        jvc_problem(conf, from, "include = %s: files include each other more than %d deep, or %d in all", path,
-            MAX_INCLUDES, MAX_ALL_INCLUDES);
-        return;
-    }
+    struct reading r = {.conf = conf, .file = path, .outer = outer};
+    if (stat(path, &r.st)) r.st = (struct stat){0}; /* reading it will say why */
+    if (!may_include(&r, from)) return;
     char *text = jvc_read_file(path, MAX_FILE, &n, &err);
     if (!text) {
         jvc_problem(conf, from, "%s", err.text);
         return;
     }
-    struct reading r = {.conf = conf, .file = path, .text = text, .left = n, .depth = depth};
+    r.text = text;
+    r.left = n;
     r.dir = jvc_conf_own(conf, folder_of(path));
     if (text_ok(conf, path, text, n)) {
         if (!strncmp(text, "\xef\xbb\xbf", 3)) {
@@ -402,4 +422,9 @@ void jvc_ini_read(struct jvc_conf *conf, const char *path, int depth, struct jvc
     }
     free(r.copy);
     free(text);
+}
+
+void jvc_ini_read(struct jvc_conf *conf, const char *path)
+{
+    read_ini(conf, path, NULL, (struct jvc_where){path, 0});
 }

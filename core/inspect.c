@@ -59,7 +59,7 @@ char *jvc_shown_traits(const jv_stage *s)
 /* A value to begin with, for a key that has no default. */
 static void print_sample(const jv_opt *o)
 {
-    bool path = !strcmp(o->range, "path");
+    bool path = jvc_range_path(o->range) > JVC_TEXT;
     switch (o->type) {
     case JV_OPT_MAP: printf("%s.KEY = %s\n", o->name, path ? "FILE" : "TEXT"); break;
     case JV_OPT_REF: printf("%s = %s\n", o->name, o->name); break;

@@ -182,7 +182,13 @@ typedef struct jv_ref { /* another section; its context is open when this stage'
  *           JV_UNSET. Without a suffix a number is bytes, or milliseconds
  *   F64     "0..2", "0.."
  *   TEXT    "" anything; "path" a file name, relative to the INI file, or to the working directory when it comes from
- *           the command line
+ *           the command line (a default: to the INI file). The host sees to more before `open` where the range says what
+ *           for; what it sees then may have changed when the stage comes to it:
+ *             "path read"   it is there and can be read. An item - of a LIST is standard input, and comes as "-"
+ *             "path glob"   the same, unless it is a pattern with *, ? or [: what that matches is the stage's to find
+ *             "path write"  what is there can be written and is no folder; else its folder is there and can be written
+ *           Where the default is not "", such a path is not empty. Nobody writes a regular file that a section reads or
+ *           another one writes, and standard input has one reader at most
  *   CHOICE  "no|yes", "replace|append|refuse"
  *   LIST    as TEXT, for each item
  *   MAP     as TEXT, for each value; keys are letters, digits, _ and -. `def` null: one key at least; "": none need be
@@ -389,7 +395,7 @@ struct jv_host {
 #define JV_ENDLESS 16u   /* a source without an end of its own: stopping it is a success */
 #define JV_MERGE 32u     /* the other end of the nearest JV_SPLIT above, see below */
 #define JV_RESULT 64u    /* what it makes is dear and worth keeping */
-#define JV_TERMINAL 128u /* it is on standard input or output; where that is a terminal, nobody else writes there */
+#define JV_TERMINAL 128u /* a source on standard input, or a sink on standard output; a terminal there is its own */
 
 /* A merge gets the record that was split, once, when none of its children is still coming. Its JV_IN rows are fields of
  * the children, read by `child`; of the record itself such a row reads what it had when it came to the split. What the
@@ -421,7 +427,7 @@ typedef struct jv_stage {
 
     /* [host; one call] Checks options against each other, binds names, keeps `h`, which comes only here. Reads files
      * if it must, but creates, writes, binds and loads nothing: `jevons check` opens everything and goes home. < 0: err
-     * says why. */
+     * says why; a text that begins with "`KEY`" or "`KEY = VALUE`" is told at the line of that key. */
     int32_t (*open)(void *ctx, const jv_host *h, jv_err *err);
     /* [host; one call] Creates files, loads weights, starts threads. After the open of all and the start of what it
      * refers to. */

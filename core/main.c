@@ -22,8 +22,10 @@ struct words {
 #define ALL 4u
 #define MD 8u
 #define MERMAID 16u
+#define HELP 32u /* every command */
 
-static void print_usage(FILE *f);
+struct command;
+static void print_usage(FILE *f, const struct command *only); /* null: of all */
 
 JV_PRINTF(1, 2) static int wrong_usage(const char *fmt, ...)
 {
@@ -33,7 +35,7 @@ JV_PRINTF(1, 2) static int wrong_usage(const char *fmt, ...)
     vsnprintf(what, sizeof what, fmt, ap);
     va_end(ap);
     jvc_say("%s", what);
-    print_usage(stderr);
+    print_usage(stderr, NULL);
     return 2;
 }
 
@@ -72,7 +74,7 @@ static void print_chain(const struct jvc_stage *s, int depth)
     for (uint32_t i = 0; i < s->n_inputs; i++) {
         const struct jvc_stage *up = s->inputs[i].up;
         uint32_t port = s->inputs[i].port;
-        if (i || port) printf(", reads %s%s%s", up->sec->name, port ? "." : "", port ? up->ports[port].name : "");
+        if (i || port || !up->n_ports) printf(", reads %s", up->ports[port].from);
     }
     putchar('\n');
     for (uint32_t p = 0; p <= s->n_ports; p++) /* `rejected` stands behind the last */
@@ -127,7 +129,7 @@ static int new (const struct words *w)
 
 static int help(const struct words *w)
 {
-    print_usage(stdout);
+    print_usage(stdout, NULL);
     return 0;
 }
 
@@ -170,19 +172,23 @@ static const struct {
     {"--mermaid", MERMAID, "graph: in the language of Mermaid"},
     {"--all", ALL, "inspect: all plugins, or all those in the folder named instead of one"},
     {"--md", MD, "inspect: as Markdown"},
+    {"--help", HELP, "any command: what it takes"},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-static void print_usage(FILE *f)
+static void print_usage(FILE *f, const struct command *only)
 {
     for (size_t i = 0; i < COUNT(commands); i++) {
+        if (only && only != &commands[i]) continue;
         char *form = jvc_format("%s %s", commands[i].name, commands[i].takes);
-        fprintf(f, "%-6s jevons %-39s %s\n", i ? "" : "usage:", form, commands[i].help);
+        fprintf(f, "%-6s jevons %-39s %s\n", i && !only ? "" : "usage:", form, commands[i].help);
         free(form);
     }
     fputs("options, anywhere behind the command:\n", f);
-    for (size_t i = 0; i < COUNT(options); i++) fprintf(f, "       %-10s %s\n", options[i].name, options[i].help);
+    for (size_t i = 0; i < COUNT(options); i++)
+        if (!only || (only->options | HELP) & options[i].bit)
+            fprintf(f, "       %-10s %s\n", options[i].name, options[i].help);
     fputs(
         "exit status: 0 all delivered; 1 failed or cut short; 2 the file or the command line is wrong; 3 some records "
         "rejected\n",
@@ -200,7 +206,7 @@ static bool take_options(const struct command *c, struct words *w)
             continue;
         }
         while (o < COUNT(options) && strcmp(options[o].name, w->v[i])) o++;
-        if (o == COUNT(options) || !(options[o].bit & c->options)) {
+        if (o == COUNT(options) || !(options[o].bit & (c->options | HELP))) {
             wrong_usage("%s takes no option %s", c->name, w->v[i]);
             return false;
         }
@@ -221,6 +227,10 @@ static int command(int argc, char **argv)
         struct words w = {argv + 2, argc - 2, 0};
         if (strcmp(c->name, what)) continue;
         if (!take_options(c, &w)) return 2;
+        if (w.options & HELP) {
+            print_usage(stdout, c);
+            return 0;
+        }
         if (w.n < c->least) return wrong_usage("%s: %s", c->name, c->missing);
         if (w.n > c->most) return wrong_usage("%s: too many words", what);
         return c->call(&w);

@@ -5,7 +5,12 @@
 
 static bool is_path(const jv_opt *o)
 {
-    return !strcmp(o->range, "path");
+    return jvc_range_path(o->range) > JVC_TEXT;
+}
+
+bool jvc_option_is_stdin(const jv_opt *o, jv_str path)
+{
+    return o->type == JV_OPT_LIST && jvc_range_path(o->range) == JVC_PATH_READ && path.n == 1 && *path.p == '-';
 }
 
 /* One text of n bytes: an option's value, an item of a list, a value of a map. */
@@ -14,7 +19,7 @@ static int32_t set_text(const jv_opt *o, jv_str *out, jv_str value, const char *
     size_t before = 0;
     if (is_path(o)) {
         if (memchr(value.p, '\n', value.n)) return jv_fail(err, JV_BAD, "a path of several lines");
-        if (dir && value.n && value.p[0] != '/') before = strlen(dir) + 1;
+        if (dir && value.n && value.p[0] != '/' && !jvc_option_is_stdin(o, value)) before = strlen(dir) + 1;
     }
     char *text = jvc_arena_get(mem, before + value.n + 1);
     if (!text) return jv_fail(err, JV_FATAL, "no memory for a value of %zu bytes", value.n);
@@ -239,13 +244,16 @@ int32_t jvc_option_check(const jv_opt *o, uint32_t ctx_size, jv_err *err)
 
 void jvc_option_describe(const jv_opt *o, char *text, size_t n)
 {
+    static const char *const what[] = {"text", "path", "path to read", "path or pattern to read", "path to write"};
+    static const char *const many[] = {"texts", "paths", "paths to read", "paths and patterns to read", "paths to write"};
+    int use = jvc_range_path(o->range);
     switch (o->type) {
     case JV_OPT_I64: snprintf(text, n, "whole number, %s", o->range); break;
     case JV_OPT_F64: snprintf(text, n, "number, %s", o->range); break;
     case JV_OPT_CHOICE: snprintf(text, n, "%s", o->range); break;
-    case JV_OPT_TEXT: snprintf(text, n, "%s", is_path(o) ? "path" : "text"); break;
-    case JV_OPT_LIST: snprintf(text, n, "list of %s", is_path(o) ? "paths" : "texts"); break;
-    case JV_OPT_MAP: snprintf(text, n, "%s.KEY: %s, one a key", o->name, is_path(o) ? "path" : "text"); break;
+    case JV_OPT_TEXT: snprintf(text, n, "%s", what[use]); break;
+    case JV_OPT_LIST: snprintf(text, n, "list of %s", many[use]); break;
+    case JV_OPT_MAP: snprintf(text, n, "%s.KEY: %s, one a key", o->name, what[use]); break;
     default: snprintf(text, n, "a section that offers %s", o->range);
     }
 }

@@ -31,6 +31,9 @@ bool jvc_option_set_map(const jv_opt *o, void *ctx, struct jvc_conf *conf, struc
 /* Whether a key of n bytes is this option's: its name, or NAME.KEY of a MAP. */
 bool jvc_option_has_key(const jv_opt *o, const char *key, size_t n);
 
+/* Whether this item of the option means standard input. */
+bool jvc_option_is_stdin(const jv_opt *o, jv_str path);
+
 /* What the row accepts, in words: "whole number, 1..64", "no|yes". Into text of n bytes. */
 void jvc_option_describe(const jv_opt *o, char *text, size_t n);
 

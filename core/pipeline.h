@@ -120,15 +120,15 @@ struct jvc_row_of {
     uint32_t at; /* slot, or counter of the pipeline */
 };
 
-/* A column and where it comes from. */
+/* A column and where it comes from: texts that name stages and ports. */
 struct jvc_column {
     jv_column c;
     struct jvc_row_of of;
-    struct jvc_stage *by; /* null: `id` */
+    const char *by; /* who makes it */
     /* where several ways are joined: */
-    const struct jvc_stage *missing; /* with JV_OPTIONAL: a way by which it does not come */
-    const struct jvc_stage *differs; /* makes it of another type; null: nobody */
-    bool moved;                      /* it lies in different slots */
+    const char *missing; /* with JV_OPTIONAL: a way by which it does not come */
+    const char *differs; /* who makes it of another type; null: nobody */
+    bool moved;          /* it lies in different slots */
 };
 
 struct jvc_columns {
@@ -143,7 +143,7 @@ struct jvc_places {
 
 /* A port and who reads it. */
 struct jvc_port {
-    const char *name;
+    const char *name, *from, *named; /* from: as one reads it, STAGE or STAGE.PORT; named: with its stage's place */
     const char *unread; /* why a record that goes this way is dropped, where nobody reads it */
     bool optional;
     struct jvc_stage **to;
@@ -326,6 +326,9 @@ const struct jvc_columns *jvc_stage_input(const struct jvc_stage *s);
 int32_t jvc_bind_name(struct jvc_stage *s, struct jvc_row_of *row, jv_err *err);
 const char *jvc_type_name(int32_t type);
 
+/* After all are configured: what their paths name, and whether two sections are at one file; paths.c. */
+void jvc_paths_check(struct jvc_pipeline *pl);
+
 /* The section [pipeline], and what follows from the file's name; settings.c. */
 void jvc_pipeline_settings(struct jvc_pipeline *pl, const char *file);
 /* After all have opened: places, what is reached from where, strands. */
@@ -403,6 +406,7 @@ struct jvc_call {
     size_t n_late;
     struct jvc_arena arena;                 /* of `params` */
     jv_buf *open;                           /* begun or forked, not emitted */
+    bool full;                              /* `begin` has said so */
     int64_t nested_ns;                      /* spent in other stages, within this call */
     uint32_t through[JVC_LANES];            /* came and went on, as most records do */
     uint32_t in[JVC_LANES], out[JVC_LANES]; /* of the others */

@@ -126,14 +126,7 @@ static void each_file(void (*each)(void *arg, const char *path, const char *name
 
 static void try_name(void *arg, const char *path, const char *name)
 {
-    struct jvc_nearest *near = arg;
-    char *keep = jvc_strdup(name);
-    const char *before = near->best;
-    jvc_nearest_try(near, keep);
-    if (near->best == before)
-        free(keep);
-    else
-        free((char *)before);
+    jvc_nearest_try(arg, name);
 }
 
 static struct jvc_plugin *find(const char *name, jv_err *err)
@@ -153,7 +146,6 @@ static struct jvc_plugin *find(const char *name, jv_err *err)
     each_file(try_name, &near);
     jv_fail(err, JV_BAD, "no plugin %s (" PREFIX "%s" SUFFIX ")%s `jevons plugins` lists those there are", name, name,
         near.best ? jvc_nearest_hint(&near) : ";");
-    free((char *)near.best);
     return NULL;
 }
 

@@ -19,7 +19,7 @@
 
 struct sample {
     int64_t ns;
-    long long done, sums[UNITS];
+    long long done, cancelled, sums[UNITS];
 };
 
 static struct {
@@ -57,7 +57,8 @@ static void find_units(void)
 
 static void take_sample(struct sample *now)
 {
-    *now = (struct sample){.ns = jvc_now(), .done = atomic_load(&p.pl->roots_done)};
+    *now = (struct sample){.ns = jvc_now(), .cancelled = atomic_load(&p.pl->roots_cancelled)};
+    now->done = atomic_load(&p.pl->roots_done) - now->cancelled; /* counted before it is counted as cancelled */
     for (uint32_t i = 0; i < p.pl->n; i++) {
         const struct jvc_stage *s = p.pl->stages[i];
         for (uint32_t k = 0; s->kind == JVC_FILTER && k < s->n_counters; k++) {
@@ -94,6 +95,7 @@ static void compose(char *text, size_t size)
     if (seconds > 0) fprintf(f, ", %.1f/s", (double)(now.done - then->done) / seconds);
     for (uint32_t i = 0; i < p.n_units && seconds > 0; i++)
         if (now.sums[i]) fprintf(f, "; %.1f %ss/s", (double)(now.sums[i] - then->sums[i]) / seconds, p.units[i]);
+    if (now.cancelled) fprintf(f, "; %lld cancelled", now.cancelled);
     size_t waiting;
     const struct jvc_strand *queue = longest_queue(&waiting);
     if (queue) fprintf(f, "; %zu wait for %s", waiting, queue->stages[0]->sec->name);

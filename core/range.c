@@ -82,7 +82,8 @@ int32_t jvc_option_number(const char *value, const char *range, int64_t *out, jv
         return JV_OK;
     }
     const char *wrong = parse_i64(value, strlen(value), r.unit, &v);
-    if (wrong && *r.word) return jv_fail(err, JV_BAD, "\"%.60s\" is %s, nor the word %s", value, wrong, r.word);
+    if (wrong && *r.word && *wrong == 'n') /* not a number: it was meant for one or for the word */
+        return jv_fail(err, JV_BAD, "\"%.60s\" is %s, nor the word %s", value, wrong, r.word);
     if (wrong) return jv_fail(err, JV_BAD, "\"%.60s\" is %s", value, wrong);
     if (r.n_low && !parse_i64(r.low, r.n_low, r.unit, &bound) && v < bound) return bad_range(value, range, err);
     if (r.n_high && !parse_i64(r.high, r.n_high, r.unit, &bound) && v > bound) return bad_range(value, range, err);
@@ -171,6 +172,11 @@ static bool words_ok(const char *words)
     return true;
 }
 
+int jvc_range_path(const char *range)
+{
+    return jvc_option_word("|path|path read|path glob|path write", range);
+}
+
 bool jvc_range_ok(int32_t type, const char *range)
 {
     switch (type) {
@@ -178,6 +184,6 @@ bool jvc_range_ok(int32_t type, const char *range)
     case JV_OPT_F64: return f64_range_ok(range);
     case JV_OPT_CHOICE: return words_ok(range);
     case JV_OPT_REF: return *range;
-    default: return !*range || !strcmp(range, "path");
+    default: return jvc_range_path(range) >= 0;
     }
 }

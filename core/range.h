@@ -6,6 +6,10 @@
 
 #include "util.h"
 
+/* What the range of a TEXT, LIST or MAP says of its texts; < 0: it is no range for them. */
+enum { JVC_TEXT, JVC_PATH, JVC_PATH_READ, JVC_PATH_GLOB, JVC_PATH_WRITE };
+int jvc_range_path(const char *range);
+
 /* Whether it is a range for options of this type: it parses, and its low end is not above its high one. */
 bool jvc_range_ok(int32_t type, const char *range);
 

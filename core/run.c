@@ -171,6 +171,8 @@ static int32_t poll_some(struct jvc_stage *s, jv_err *err)
     jvc_count(&s->busy_ns, t - t0 - c.nested_ns);
     *err = c.err;
     err->text[sizeof err->text - 1] = 0;
+    if (rc == JV_FULL && !c.full) /* it would be called again and again */
+        rc = jv_fail(err, JV_FATAL, "the plugin's poll answers JV_FULL (%d), which begin did not", JV_FULL);
     jvc_call_leave(&c);
     jvc_strand_pass(s->strand);
     return rc;

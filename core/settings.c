@@ -53,18 +53,11 @@ static void unknown_setting(struct jvc_pipeline *pl, const struct jvc_entry *e)
         near.best ? jvc_nearest_hint(&near) : ";", list);
 }
 
-/* An indented line that begins like a setting was hardly meant as more of the one above. */
-static void indented_settings(struct jvc_pipeline *pl, const struct jvc_entry *e)
+static bool is_setting(const void *none, const char *key, size_t n)
 {
-    for (size_t i = 0; i < e->n_more; i++) {
-        const char *line = e->raw + e->more[i].at;
-        size_t n = strcspn(line, " \t=\n");
-        const jv_opt *o = settings_opts;
-        while (o->name && (strncmp(o->name, line, n) || o->name[n])) o++;
-        if (n && o->name && line[n + strspn(line + n, " \t")] == '=')
-            jvc_problem(&pl->conf, (struct jvc_where){e->where.file, e->more[i].line, NULL},
-                "`%s =` is indented, so it belongs to the value of `%s`: unindent it", o->name, e->name);
-    }
+    const jv_opt *o = settings_opts;
+    while (o->name && !jvc_option_has_key(o, key, n)) o++;
+    return o->name;
 }
 
 static void check_settings(struct jvc_pipeline *pl, struct jvc_section *sec, const struct settings *s)
@@ -97,7 +90,7 @@ void jvc_pipeline_settings(struct jvc_pipeline *pl, const char *file)
     if (sec) check_settings(pl, sec, &s);
     for (size_t i = 0; sec && i < sec->n; i++) {
         if (!sec->entries[i].used) unknown_setting(pl, &sec->entries[i]);
-        indented_settings(pl, &sec->entries[i]);
+        jvc_section_indented(&pl->conf, &sec->entries[i], is_setting, NULL);
     }
     if (*s.name) pl->name = jvc_conf_own(&pl->conf, jvc_strdup(s.name));
     if (*s.dead_letter) pl->dead_path = jvc_conf_own(&pl->conf, jvc_strdup(s.dead_letter));

@@ -84,8 +84,7 @@ static int32_t set_ref(struct jvc_stage *s, const jv_opt *o, const char *value, 
         s->refs[s->n_refs++] = to;
         return JV_OK;
     }
-    return jv_fail(err, JV_BAD, "[%s] (%s:%d) is no %s", value,
-        to->sec->where.file ? to->sec->where.file : "command line", to->sec->where.line, o->range);
+    return jv_fail(err, JV_BAD, "[%s] (%s) is no %s", value, to->place, o->range);
 }
 
 static void set_option(struct jvc_stage *s, const jv_opt *o)
@@ -106,7 +105,7 @@ static void set_option(struct jvc_stage *s, const jv_opt *o)
         return;
     }
     int32_t rc = o->type == JV_OPT_REF ? set_ref(s, o, value, &err)
-                                       : jvc_option_set(o, s->ctx, &s->pl->conf, value, e ? e->dir : NULL, &err);
+                                       : jvc_option_set(o, s->ctx, &s->pl->conf, value, e ? e->dir : s->sec->dir, &err);
     if (rc < 0) jvc_problem(&s->pl->conf, e ? e->where : s->sec->where, "`%s`: %s", o->name, err.text);
 }
 
@@ -150,29 +149,15 @@ static void unknown_key(struct jvc_stage *s, const struct jvc_entry *e)
         near.best ? jvc_nearest_hint(&near) : ";", s->sec->name, list);
 }
 
-static bool key_known(const struct jvc_stage *s, const char *key, size_t n)
+static bool key_known(const void *stage, const char *key, size_t n)
 {
+    const struct jvc_stage *s = stage;
     const char *name;
     for (uint32_t i = 0; (name = key_at(s, i)); i++)
         if (!strncmp(name, key, n) && !name[n]) return true;
     for (const jv_opt *o = s->def->opts; JVC_ROW(o, 0); o++)
         if (jvc_option_has_key(o, key, n)) return true;
     return false;
-}
-
-/* An indented line that begins like a key of this section was hardly meant as text of the key above. */
-static void indented_keys(struct jvc_stage *s, const struct jvc_entry *e)
-{
-    for (size_t i = 0; i < e->n_more; i++) {
-        const char *line = e->raw + e->more[i].at;
-        size_t n = strcspn(line, " \t=\n");
-        const char *rest = line + n + strspn(line + n, " \t");
-        if (n && *rest == '=' && key_known(s, line, n))
-            jvc_problem(&s->pl->conf, (struct jvc_where){e->where.file, e->more[i].line},
-                "`%.*s =` is indented, so it belongs to the value of `%s`: unindent it, or put the text into a file "
-                "and use @file",
-                (int)n, line, e->name);
-    }
 }
 
 void jvc_stage_configure(struct jvc_stage *s)
@@ -183,7 +168,7 @@ void jvc_stage_configure(struct jvc_stage *s)
     jvc_stage_rows(s);
     for (size_t i = 0; i < s->sec->n; i++) {
         if (!s->sec->entries[i].used) unknown_key(s, &s->sec->entries[i]);
-        indented_keys(s, &s->sec->entries[i]);
+        jvc_section_indented(&s->pl->conf, &s->sec->entries[i], key_known, s);
         s->faulty |= !s->sec->entries[i].value; /* its expansion failed, and was told */
     }
     s->faulty |= s->pl->conf.n_problems > before;
@@ -259,23 +244,18 @@ static uint32_t slot_of(const struct jvc_stage *s, const char *name, int32_t typ
     return found == UINT32_MAX ? pl->n_slots++ : found;
 }
 
-static const char *made_by(const struct jvc_stage *by)
-{
-    return by ? jvc_stage_place(by) : "the host";
-}
-
 /* Binds to a column that is there, if its type and the ways it comes by allow. */
 static int32_t bind_column(const struct jvc_stage *s, struct jvc_row_of *row, const struct jvc_column *c, jv_err *err)
 {
     if (c->differs)
         return jv_fail(err, JV_BAD, "it reads `%s` as %s, but %s makes it %s, and %s another type", row->name,
-            jvc_type_name(row->type), made_by(c->by), jvc_type_name(c->c.type), made_by(c->differs));
+            jvc_type_name(row->type), c->by, jvc_type_name(c->c.type), c->differs);
     if (!readable(c->c.type, row->type))
         return jv_fail(err, JV_BAD, "it reads `%s` as %s, but %s makes it %s", row->name, jvc_type_name(row->type),
-            made_by(c->by), jvc_type_name(c->c.type));
+            c->by, jvc_type_name(c->c.type));
     if ((c->c.flags & JV_OPTIONAL) && !(row->access & JV_OPTIONAL) && !s->unsure)
         return jv_fail(err, JV_BAD, "it reads `%s`, which %s makes but which does not come by way of %s", row->name,
-            made_by(c->by), made_by(c->missing));
+            c->by, c->missing);
     row->kind = c->of.kind;
     row->at = c->of.at;
     if (c->of.kind != JVC_SLOT || row->type == JV_ANY) row->type = c->c.type;

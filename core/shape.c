@@ -69,7 +69,8 @@ static set *all_behind(const struct jvc_pipeline *pl)
 }
 
 /* Tells, once for the tee, where two branches first meet. */
-static void branches_meet(struct jvc_stage *tee, const set *behind, struct jvc_stage *a, struct jvc_stage *b)
+static void branches_meet(struct jvc_stage *tee, const struct jvc_port *port, const set *behind, struct jvc_stage *a,
+    struct jvc_stage *b)
 {
     struct jvc_pipeline *pl = tee->pl;
     uint32_t i = 0;
@@ -79,9 +80,8 @@ static void branches_meet(struct jvc_stage *tee, const set *behind, struct jvc_s
     struct jvc_stage *at = pl->stages[i];
     jvc_problem(&pl->conf, at->n_inputs ? at->inputs[at->n_inputs - 1].where : at->sec->where,
         "[%s] would get each record of [%s] twice, by [%s] and by [%s]: put the stages in sequence with different "
-        "`out` "
-        "fields, or use two sinks",
-        at->sec->name, tee->sec->name, a->sec->name, b->sec->name);
+        "`out` fields, or use two sinks",
+        at->sec->name, port->from, a->sec->name, b->sec->name);
 }
 
 static void check_tees(struct jvc_pipeline *pl)
@@ -91,9 +91,10 @@ static void check_tees(struct jvc_pipeline *pl)
         struct jvc_stage *s = pl->stages[i];
         for (uint32_t p = 0; p <= s->n_ports; p++)
             for (uint32_t k = 1; k < s->ports[p].n; k++)
-                for (uint32_t j = 0; j < k; j++) branches_meet(s, behind, s->ports[p].to[j], s->ports[p].to[k]);
+                for (uint32_t j = 0; j < k; j++)
+                    branches_meet(s, &s->ports[p], behind, s->ports[p].to[j], s->ports[p].to[k]);
         for (uint32_t k = 1; k < s->n_merges; k++)
-            for (uint32_t j = 0; j < k; j++) branches_meet(s, behind, s->merges[j], s->merges[k]);
+            for (uint32_t j = 0; j < k; j++) branches_meet(s, &s->ports[0], behind, s->merges[j], s->merges[k]);
     }
     free(behind);
 }

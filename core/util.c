@@ -137,11 +137,11 @@ bool jvc_utf8_boundary(const char *s, size_t n, size_t at)
     return at >= n || ((unsigned char)s[at] & 0xc0) != 0x80;
 }
 
-/* Optimal string alignment distance, by three rows of the table; names are short, longer ones are not compared. */
+/* Optimal string alignment distance, by three rows of the table. */
 static size_t edit_distance(const char *a, const char *b)
 {
-    size_t rows[3][65], na = strlen(a), nb = strlen(b);
-    if (na > 64 || nb > 64) return SIZE_MAX;
+    size_t rows[3][JVC_NEAREST_MOST + 1], na = strlen(a), nb = strlen(b);
+    if (na > JVC_NEAREST_MOST || nb > JVC_NEAREST_MOST) return SIZE_MAX;
     for (size_t j = 0; j <= nb; j++) rows[0][j] = j;
     for (size_t i = 1; i <= na; i++) {
         size_t *row = rows[i % 3], *above = rows[(i - 1) % 3], *above2 = rows[(i + 1) % 3];
@@ -163,7 +163,7 @@ void jvc_nearest_try(struct jvc_nearest *n, const char *candidate)
     if (strlen(n->name) > longest) longest = strlen(n->name);
     if (d > (longest + 2) / 3) return; /* a third of the letters differ: no longer a slip */
     if (n->best && d >= n->distance) return;
-    n->best = candidate;
+    n->best = strcpy(n->kept, candidate);
     n->distance = d;
 }
 

@@ -37,12 +37,14 @@ bool jvc_utf8_valid(const char *s, size_t n, size_t *bad);
 /* Whether a cut before s[at] of n bytes of UTF-8 falls between two characters. */
 bool jvc_utf8_boundary(const char *s, size_t n, size_t at);
 
+#define JVC_NEAREST_MOST 64 /* bytes of a name; longer ones are near to none */
+
 /* The name among the candidates that is nearest to `name`, or null when none is near. Give one at a time. A letter
  * changed, added or left out is one slip, and so are two neighbours in the wrong order. */
 struct jvc_nearest {
-    const char *name, *best;
+    const char *name, *best; /* best lies in this struct */
     size_t distance;
-    char hint[96];
+    char kept[JVC_NEAREST_MOST + 1], hint[96];
 };
 void jvc_nearest_try(struct jvc_nearest *n, const char *candidate);
 /* ", did you mean `NAME`?" or an empty text; valid as long as n. */

@@ -105,7 +105,7 @@ class Usage(jv.Case):
         """Commands, and the options each takes, as the program itself has it."""
         text = self.jevons("help").text
         commands = re.findall(r"^(?:usage:| {6}) jevons (\w+)", text, re.M)
-        options = re.findall(r"^ {7}(--\w+)", text, re.M)
+        options = [o for o in re.findall(r"^ {7}(--\w+)", text, re.M) if o != "--help"] # every command has that
         takes = {}
         for command in commands:
             told = [self.jevons(command, option, *["x"] * 9).err.splitlines()[0] for option in options]
@@ -122,6 +122,15 @@ class Usage(jv.Case):
             self.assertEqual((result.status, result.text), (2, ""), args)
             self.assertIn(part, result.messages[0])
             self.assertIn("usage: jevons run FILE.ini", result.err)
+
+    def test_every_command_tells_what_it_takes(self):
+        for command, options in self.words().items():
+            for args in ((command, "--help"), (command, "x", "--help", "y", "z", "z")):
+                result = self.jevons(*args)
+                self.assertEqual((result.status, result.err), (0, ""), args)
+                self.assertRegex(result.lines[0], f"^usage: jevons {command} ")
+                self.assertEqual(re.findall(r"^ {7}(--\w+)", result.text, re.M), options + ["--help"])
+                self.assertEqual(result.text.count("jevons"), 1)
 
     def test_options_stand_anywhere(self):
         self.write("t.ini", "[a]\nplugin = text\ntext = hello\n[b]\nplugin = null\n")
@@ -395,6 +404,11 @@ class Progress(jv.Case):
             self.assertTrue(lines[0].startswith("jevons: stopping"), "the line has given way")
             self.assertRegex(lines[1], r"^stage +in +out")
             self.assertFalse([line for line in lines if "wait for" in line], "nothing of it is left")
+
+    def test_cancelled_records_are_not_done(self):
+        ini = self.ini("[n]\nplugin = probe/numbers\nkeep = 1\ncount = 3\ncancel = 2\n[w]\nplugin = probe/work\nthreads = 3\nms = 10m\n[z]\nplugin = null\n")
+        got = self.watch("run", ini, until=rb"0 done, [^\r]*; 1 cancelled; ", status=1)
+        self.assertNotIn(b"1 done", got)
 
     def test_a_narrow_terminal(self):
         got = self.watch("run", self.ini(SLOW), until=rb"\d+ done, [\d.]+/s; ", columns=24)

@@ -1,138 +1,43 @@
 """Faults from outside, and of plugins: each is told, ends as it should, and no record is lost without a word."""
 
+import fcntl
 import json
 import os
 import random
-import resource
 import signal
-import stat
 import string
 import subprocess
 
 import jv
-
-NUMBERS = "[n]\nplugin = probe/numbers\nkeep = 1\n"
-SINKS = {
-    "jsonl": "[o]\nplugin = jsonl/write\nfields = id, text\npath = {}\n",
-    "csv": "[o]\nplugin = csv/write\nfields = id, text\nheader = no\npath = {}\n",
-}
-
-
-class Faults(jv.Case):
-    def tearDown(self):
-        """A device is a device still, whatever was told to write there."""
-        for name in ("/dev/full", "/dev/null", "/dev/zero"):
-            self.assertTrue(stat.S_ISCHR(os.stat(name).st_mode), name)
-
-    def settled(self, result):
-        """The records of probe/numbers: well, bad, cancelled, fatal."""
-        told = [m.split("settled: ")[1] for m in result.messages if "settled: " in m][0]
-        return [int(part.split()[0]) for part in told.split(", ")]
-
-    def table(self, result):
-        return json.loads([m for m in result.messages if m.startswith("{")][0])
-
-    def accounted(self, ini, *overrides, **more):
-        """A run of which each record must be accounted for; with its table as JSON."""
-        result = self.jevons("run", "--json", self.ini(ini), *overrides, **more)
-        table = self.table(result)
-        self.assertEqual(sum(self.settled(result)), table["records"], result.err)
-        self.assertEqual(table["stages"]["n"]["out"], table["records"], result.err)
-        return result, table
-
-
-class Full(Faults):
-    def test_a_full_device(self):
-        for sink in SINKS.values():
-            result, table = self.accounted(NUMBERS + sink.format("/dev/full"))
-            self.assertEqual(result.status, 1)
-            self.assertIn("o (t.ini:4): /dev/full cannot be written: No space left on device (record 0)", result.err)
-            self.assertEqual(table["stages"]["o"]["out"], 0)
-            self.assertEqual(self.settled(result)[0], 0)
-
-    def test_a_full_device_as_standard_output(self):
-        for sink in [s.format("/dev/stdout") for s in SINKS.values()] + ["[o]\nplugin = stdout\n"]:
-            with open("/dev/full", "wb") as full:
-                p = subprocess.run([jv.JEVONS, "run", self.ini(NUMBERS + sink)], cwd=self.folder, stdout=full, stderr=subprocess.PIPE, timeout=60)
-            self.assertEqual(p.returncode, 1)
-            self.assertIn(b"No space left on device", p.stderr)
-
-    def test_full_dead_letters(self):
-        result, table = self.accounted(NUMBERS + "[v]\nplugin = probe/verdict\n[o]\nplugin = null\n", "pipeline.dead_letter=/dev/full")
-        self.assertEqual(result.status, 1)
-        self.assertIn("/dev/full: No space left on device (record 3)", result.err)
-        self.assertNotIn("rejected: /dev/full", result.err)
-
-    def limited(self, ini, most):
-        """No file may become larger than `most` bytes: what a full disk is to a program."""
-        ini = self.ini(ini)
-        p = subprocess.run([jv.JEVONS, "run", "--json", ini, "n.count=500"], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
-                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
-        return jv.Result(p)
-
-    def test_a_disk_that_fills_up_keeps_whole_rows(self):
-        rows = {"jsonl": lambda i: f'{{"id":"{i}","text":"{i}"}}', "csv": lambda i: f"{i},{i}"}
-        for name, sink in SINKS.items():
-            result = self.limited(NUMBERS + sink.format("out"), 1001)
-            self.assertEqual(result.status, 1)
-            self.assertIn("out cannot be written: File too large", result.err)
-            written = self.read("out").decode()
-            self.assertTrue(written.endswith("\n"))
-            lines = written.splitlines()
-            self.assertGreater(len(lines), 20)
-            self.assertEqual(lines, [rows[name](i) for i in range(len(lines))])
-            self.assertEqual(self.table(result)["stages"]["o"]["out"], len(lines))
-            self.assertEqual(self.settled(result)[0], len(lines))
-
-    def test_dead_letters_on_a_disk_that_fills_up(self):
-        result = self.limited(NUMBERS + "[w]\nplugin = probe/work\nms = 0\noverwrite = yes\nthreads = 1\n[o]\nplugin = null\n", 1001)
-        self.assertEqual(result.status, 1)
-        self.assertIn("t.rejected.jsonl: File too large", result.err)
-        rows = self.read("t.rejected.jsonl").decode()
-        self.assertTrue(rows.endswith("\n"), rows[-200:])
-        self.assertTrue(all(json.loads(row)["error"] == "overwritten" for row in rows.splitlines()))
-        self.assertIn(f"{len(rows.splitlines())} rejected", result.err)
-
-    def test_nobody_reads(self):
-        for sink in [s.format("/dev/stdout") for s in SINKS.values()] + ["[o]\nplugin = stdout\n"]:
-            p = self.start("run", self.ini(NUMBERS + sink), "n.count=1000000")
-            first = p.stdout.readline()
-            p.stdout.close()
-            err = p.stderr.read()
-            self.assertEqual(p.wait(timeout=60), 1)
-            p.stderr.close()
-            self.assertTrue(first.endswith(b"\n"))
-            self.assertRegex(err, rb"nobody reads (standard output|/dev/stdout) any more")
+from faults import NUMBERS, SINKS, Faults
 
 
 class Paths(Faults):
-    def test_two_sinks_with_one_path(self):
-        for other in ("same.jsonl", "./same.jsonl", "link.jsonl"):
-            self.write("same.jsonl", "")
-            if not os.path.lexists(self.path("link.jsonl")):
-                os.symlink("same.jsonl", self.path("link.jsonl"))
-            ini = self.ini(NUMBERS + SINKS["jsonl"].format("same.jsonl") + SINKS["jsonl"].format(other).replace("[o]", "[o2]") + "from = n\n")
-            result = self.jevons("run", ini)
-            self.assertEqual(result.status, 1)
-            self.assertIn("is being written by another section or run", result.err)
-            self.assertEqual(self.read("same.jsonl"), b"")
+    """What was well when the run began (paths_test.py has what was not) and is not when a stage comes to it."""
 
-    def test_dead_letters_that_cannot_be_written(self):
-        os.mkdir(self.path("folder"))
-        bad = NUMBERS + "[v]\nplugin = probe/verdict\n[o]\nplugin = null\n"
-        for path, word in (("folder", "Is a directory"), ("nowhere/x.jsonl", "No such file or directory")):
-            result = self.jevons("run", self.ini(bad), "pipeline.dead_letter=" + path)
-            self.assertEqual(result.status, 1)
-            self.assertIn(path, result.err)
-            self.assertIn(word, result.err)
-        self.assertTrue(os.path.isdir(self.path("folder")))
-
-    def test_an_output_that_cannot_be_written_is_told_by_check(self):
-        os.mkdir(self.path("folder"))
+    def test_a_file_that_another_run_writes(self):
         for sink in SINKS.values():
-            for path, part in (("folder", "is a folder"), ("nowhere/x", "nowhere/: No such file or directory"), ("x/", "names a folder")):
-                ini = self.ini("[n]\nplugin = probe/numbers\n" + sink.format(path))
-                self.check_problems(ini, [(3, part)])
+            with open(self.path("out"), "wb") as other:
+                other.write(b"of another run\n")
+                other.flush()
+                fcntl.flock(other, fcntl.LOCK_EX)
+                result = self.jevons("run", self.ini(NUMBERS + sink.format("out")))
+            self.assertEqual(result.status, 1)
+            self.assertIn("o (t.ini:4): out is being written by another section or run", result.err)
+            self.assertEqual(self.read("out"), b"of another run\n")
+
+    def test_the_folder_of_the_dead_letters_vanishes(self):
+        os.mkdir(self.path("dead"))
+        ini = self.ini("[l]\nplugin = lines\npath = -\n[v]\nplugin = probe/verdict\n[o]\nplugin = stdout\n")
+        p = subprocess.Popen([jv.JEVONS, "run", ini, "pipeline.dead_letter=dead/x.jsonl"], cwd=self.folder, env=self.environment(), stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        p.stdin.write(b"one\n")
+        p.stdin.flush()
+        self.assertEqual(p.stdout.readline(), b"one\n")
+        os.rmdir(self.path("dead"))
+        out, err = p.communicate(b"3\nfour\n", timeout=60)
+        self.assertEqual((p.returncode, out), (1, b""))
+        self.assertIn(b"v (t.ini:4): dead/x.jsonl: No such file or directory (record -:4)", err)
 
 
 class Inputs(Faults):
@@ -276,6 +181,121 @@ class Nonsense(Faults):
             result = self.jevons("run", self.ini("[u]\nplugin = unruly/source\n[l]\nplugin = limit\ncount = 3\n[o]\nplugin = null\n"), "u.rule=" + rule)
             self.assertIn(part, result.err)
             self.assertEqual(result.status, 1 if part else 0)
+
+    def test_a_row_that_is_none(self):
+        """Reads as absent; whatever else is done with it ends the run, and says which it is."""
+        ini = NUMBERS + "[u]\nplugin = unruly/stray\n[o]\nplugin = null\n"
+        rows = (3, 99, -1, (1 << 31) - 1, -(1 << 31))
+        for row in rows:
+            result, table = self.accounted(ini, "u.call=get", f"u.row={row}")
+            self.assertEqual(result.status, 0, result.err)
+            self.assertEqual(table["stages"]["o"]["out"], 10)
+        calls = [(call, row) for call in ("put", "put_i64", "put_f64", "view", "view_of", "writable", "partial") for row in rows]
+        calls += [(call, 0) for call in ("put", "put_i64", "put_f64", "view", "writable", "partial")]  # one that is read
+        calls += [(call, 1) for call in ("put_i64", "put_f64")]  # one of another type
+        for call, row in calls:
+            result, table = self.accounted(ini, "u.call=" + call, f"u.row={row}")
+            self.assertEqual(result.status, 1, (call, row))
+            named = rf"(0|{row})" if call == "view" else row  # a view is of two rows
+            self.assertRegex(result.err, rf"u \(t.ini:4\): the plugin .*\brow {named}\b.* \(record 0\)")
+            self.assertEqual(table["stages"]["o"]["out"], 0, (call, row))
+            self.assertEqual(self.settled(result)[0], 0, (call, row))
+        result = self.jevons("run", "--json", self.ini("[u]\nplugin = unruly/source\n[o]\nplugin = null\n"), "u.rule=row")
+        self.assertEqual(result.status, 1)
+        self.assertRegex(result.err, r"u \(t.ini:1\): the plugin sets row 99, .* \(record a\)")
+        self.assertEqual(self.table(result)["stages"]["u"]["cancelled"], 1)
+
+
+class Fatal(Faults):
+    """A stage or a source that cannot go on, with records all over the pipeline: each is finished, or told to be cancelled."""
+
+    SOURCE = "[n]\nplugin = absurd/source\n"
+    FAILS = "[f]\nplugin = absurd/filter\nat = process\nanswer = -3\n"
+    NULL = "[o]\nplugin = null\n"
+
+    def fails(self, ini, *overrides, most=1):
+        """The run, its table, and how the source heard of its records: the failing ones, at most so many, and the others."""
+        result, table = self.accounted(ini, *overrides)
+        self.assertEqual(result.status, 1, result.err)
+        well, bad, cancelled, fatal = self.settled(result)
+        self.assertEqual(bad, 0)
+        self.assertEqual(table["rejected"], 0)
+        self.assertEqual(table["cancelled"], cancelled)
+        self.assertTrue(1 <= fatal <= most, fatal)
+        self.assertEqual(sum(m.endswith("n: fatal: " + "x" * 495) for m in result.messages), fatal, result.err)
+        return result, table, (well, cancelled, fatal)
+
+    def test_a_stage(self):
+        """In the source's thread: what has passed it is finished, and what comes after is not."""
+        for after in (0, 1, 7, 1000):
+            ini = self.SOURCE + self.FAILS + self.NULL
+            result, table, (well, cancelled, fatal) = self.fails(ini, "n.count=100000", f"f.after={after}")
+            self.assertRegex(result.err, rf"f \(t.ini:3\): x{{495}} \(record {after}\)")
+            self.assertEqual((well, fatal), (after, 1))
+            self.assertEqual(table["stages"]["o"]["out"], after)
+            self.assertEqual(table["records"], after + 1 + cancelled)
+            self.assertEqual(table["stages"]["f"]["cancelled"] + table["stages"]["n"]["cancelled"], cancelled + 1)
+
+    def test_a_sink(self):
+        for threads in (1, 4):
+            ini = self.SOURCE + f"[w]\nplugin = probe/work\nms = 1\nthreads = {threads}\n" + self.FAILS.replace("[f]", "[o]").replace("filter", "sink")
+            _, table, (well, _, _) = self.fails(ini, "n.count=1000", "o.after=20")
+            self.assertEqual(well, 20)
+            self.assertEqual(table["stages"]["o"]["out"], 20)
+
+    def test_in_several_threads(self):
+        """Each call that is under way may fail by itself; the first one is told."""
+        ini = self.SOURCE + self.FAILS + "threads = 8\n[w]\nplugin = probe/work\nms = 1\nthreads = 4\n" + self.NULL
+        result, table, (well, _, fatal) = self.fails(ini, "n.count=1000", "f.after=100", most=8)
+        self.assertEqual(sum("f (t.ini:3): " in m for m in result.messages), 1)
+        self.assertEqual(table["stages"]["o"]["out"], well)
+        self.assertLessEqual(well, 100)
+
+    def test_behind_a_tee(self):
+        """A record that one branch has delivered and the other has not is not well."""
+        ini = self.SOURCE + self.FAILS + self.NULL + "[w]\nplugin = probe/work\nfrom = n\nms = 1\nthreads = 4\n[p]\nplugin = null\n"
+        _, table, (well, _, _) = self.fails(ini, "n.count=1000", "f.after=20")
+        self.assertEqual(table["stages"]["o"]["out"], 20)
+        self.assertLessEqual(well, 20)
+        self.assertLessEqual(well, table["stages"]["p"]["out"])
+
+    def test_of_a_child(self):
+        """Its parent fails with it, at the merge or not."""
+        split = "[c]\nplugin = chunk\nsize = 2\nby = characters\n"
+        for end in ("[m]\nplugin = merge\n" + self.NULL, self.NULL):
+            ini = self.SOURCE + split + self.FAILS + end
+            result, table, (well, _, _) = self.fails(ini, "n.count=1000", "f.after=205")  # 100 of one part, then two each
+            self.assertIn("(record 152/1)", result.err)
+            self.assertEqual(well, 152)
+
+    def test_a_source(self):
+        """What it has emitted is finished in its thread, or cancelled elsewhere."""
+        for after in (0, 1, 100):
+            ini = self.SOURCE + self.NULL
+            result, table = self.accounted(ini, "n.at=poll", "n.answer=-3", f"n.after={after}", "n.count=1000")
+            self.assertEqual(result.status, 1)
+            self.assertRegex(result.err, r"n \(t.ini:1\): x{495}\n")
+            self.assertEqual(self.settled(result), [after, 0, 0, 0])
+            self.assertEqual(table["stages"]["o"]["out"], after)
+            ini = self.SOURCE + "[w]\nplugin = probe/work\nms = 5\nthreads = 4\n" + self.NULL
+            result, table = self.accounted(ini, "n.at=poll", "n.answer=-3", f"n.after={after}", "n.count=1000")
+            self.assertEqual(result.status, 1)
+            well, bad, cancelled, fatal = self.settled(result)
+            self.assertEqual((bad, fatal, well + cancelled), (0, 0, after))
+            self.assertEqual(table["cancelled"], cancelled)
+            self.assertEqual(table["stages"]["o"]["out"], well)
+            w, o = table["stages"]["w"], table["stages"]["o"]
+            self.assertEqual(w["cancelled"] + o["cancelled"] + table["stages"]["n"]["cancelled"], cancelled)
+
+    def test_before_it_runs(self):
+        """At a start no record is begun; after the last one all of them are well."""
+        for stage in "nfo":
+            ini = self.SOURCE + self.FAILS + "[o]\nplugin = absurd/sink\n"
+            result, table = self.accounted(ini, "f.at=never", f"{stage}.at=start", f"{stage}.answer=-3")
+            self.assertEqual((result.status, table["records"]), (1, 0))
+            result, table = self.accounted(ini, "f.at=never", f"{stage}.at=flush", f"{stage}.answer=-3")
+            self.assertEqual(result.status, 1)
+            self.assertEqual(self.settled(result), [10, 0, 0, 0])
 
 
 class Signals(Faults):

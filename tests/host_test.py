@@ -68,6 +68,22 @@ class Flow(jv.Case):
         self.assertEqual(result.status, 0, result.err)
         self.assertEqual((len(self.read("a.jsonl").splitlines()), len(self.read("b.jsonl").splitlines())), (10, 10))
 
+    def test_ports_are_named_as_they_are_read(self):
+        ini = "[n]\nplugin = text\ntext = x\n[p]\nplugin = prompt\ntext = {text}\n"
+        self.check_problems(self.ini(ini + "[q]\nplugin = prompt\ntext = {error}\nfrom = p, p.rejected\n[z]\nplugin = null\n"),
+                            [(7, "it reads `error`, which p.rejected (t.ini:4) makes but which does not come by way of p (t.ini:4)")])
+        self.check_problems(self.ini(ini + "out = p\n[q]\nplugin = prompt\ntext = {p}\nfrom = p, p.rejected\n[z]\nplugin = null\n"),
+                            [(8, "it reads `p`, which p (t.ini:4) makes but which does not come by way of p.rejected (t.ini:4)")])
+        self.check_problems(self.ini(ini + "[z]\nplugin = null\n[a]\nplugin = prompt\ntext = a\nfrom = p.rejected\n[b]\nplugin = prompt\ntext = b\nfrom = p.rejected\n"
+                                     "[c]\nplugin = null\nfrom = a, b\n"), [(19, "[c] would get each record of [p.rejected] twice, by [a] and by [b]")])
+        self.write("t.ini", ini + "[z]\nplugin = null\n[y]\nplugin = null\nfrom = z.rejected\n")
+        self.assertIn("      y (null), reads z.rejected", self.jevons("check", "t.ini").lines)
+        self.assertRegex(self.jevons("graph", "t.ini").text, r'"z" -> "y" \[label="rejected"\]')
+
+    def test_a_mismatch_names_both(self):
+        self.write("t.ini", "[in]\nplugin = files\nas = bytes\npath = t.ini\n[p]\nplugin = prompt\ntext = {text}\n[z]\nplugin = null\n")
+        self.check_problems("t.ini", [(5, "[p]: it reads `text` as utf8, but in (t.ini:1) makes it bytes")])
+
     def test_references(self):
         ini = self.ini(NUMBERS + "[u]\nplugin = probe/user\nthing = it\n[it]\nplugin = probe/thing\n" + "[o]\nplugin = null\nfrom = u\n")
         self.assertEqual(self.jevons("run", ini).status, 0)
@@ -171,6 +187,13 @@ class Verdicts(jv.Case):
             result = self.run_with(SERIAL, "v.what=" + what)
             self.assertEqual(result.status, 1)
             self.assertIn(part, result.err)
+
+    def test_a_source_that_says_its_window_is_full(self):
+        """It is not: it would be asked for ever."""
+        for after in (0, 3):
+            result = self.run_with("[n]\nplugin = absurd/source\nat = poll\nanswer = -5\n[o]\nplugin = null\n", f"n.after={after}")
+            self.assertEqual(result.status, 1)
+            self.assertIn("n (t.ini:1): the plugin's poll answers JV_FULL (-5), which begin did not", result.err)
 
     def test_end(self):
         """The one that says so is the last; the source stops, and nothing is wrong with that."""

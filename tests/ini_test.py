@@ -110,6 +110,22 @@ class Values(jv.Case):
         self.assertTrue(os.path.exists(self.path("sub/out.jsonl")))
         self.assertIn('"text":"hi"', self.read("sub/out.jsonl.more").decode())
 
+    def test_a_file_that_includes_itself_is_told_once(self):
+        """By whatever way and name; what is in it is not told to be there twice."""
+        self.write("sub/more.ini", "[more]\nplugin = null\nfrom = question\n[pipeline]\ninclude = ../link.ini\n")
+        os.symlink("t.ini", self.path("link.ini"))
+        self.write("t.ini", CHAIN.format("x") + "[pipeline]\ninclude = ./t.ini\n")
+        self.assertEqual(self.jevons("check", "t.ini").messages, ["t.ini:7: include = ./t.ini: the file would include itself"])
+        self.write("t.ini", "include = sub/more.ini\n" + CHAIN.format("x"))
+        result = self.jevons("check", "t.ini")
+        self.assertEqual(result.messages, ["sub/more.ini:5: include = sub/../link.ini: the file would include itself"])
+
+    def test_numbers_and_the_word(self):
+        for value, text in (("many", '"many" is not a number, nor the word auto'), ("1.5", '"1.5" is not a whole number, nor the word auto'),
+                            ("99999999999999999999", '"99999999999999999999" is too large for 64 bits')):
+            self.write("t.ini", CHAIN.format("x") + "[pipeline]\nthreads = " + value + "\n")
+            self.assertEqual(self.jevons("check", "t.ini").messages, ["t.ini:7: `threads`: " + text])
+
     def test_include_by_the_environment(self):
         self.write("sub/model.ini", "[question]\nplugin = text\ntext = hi\n")
         ini = self.ini("include = ${JVT_DIR:-${JVT_NONE:-sub}}/model.ini\n[out]\nplugin = stdout\n")
@@ -328,7 +344,7 @@ plugin = null
             ("[q]\nplugin = text\ntext = ${nix.text}", 3, "no such section"),
             ("[q]\nplugin = text\ntext = @missing.txt", 3, "No such file"),
             ("include = missing.ini", 1, "No such file"),
-            ("include = t.ini", 1, "include each other"),
+            ("include = t.ini", 1, "include = t.ini: the file would include itself"),
             ("[q]\nplugin = text\ntext = @", 3, "`@` names no file"),
             ("[q]\nplugin = text\ntext = @/dev/zero", 3, "larger than 1048576 bytes"),
             ("[q]\nplugin = text\ntext = ${q.id:-x}\nid = 1", 3, "only a name from the environment takes a default"),

@@ -87,7 +87,7 @@ void mk_check_stage(const jv_stage *st)
         for (const jv_field *f = st->fields; f && f->name; f++)
             if (!strcmp(o->name, f->name)) mk_die("%s is both an option and a field row", o->name);
         if (!o->help || !*o->help || !o->range) mk_die("option %s: no help or range", o->name);
-        if (o->flags & JV_PER_RECORD && (o->type == JV_OPT_REF || !strcmp(o->range, "path")))
+        if (o->flags & JV_PER_RECORD && (o->type == JV_OPT_REF || !strncmp(o->range, "path", 4)))
             mk_die("option %s: a record names no section and no file", o->name);
     }
 }

@@ -94,7 +94,7 @@ class Finding(jv.Case):
             self.assertEqual(result.status, 0)
             self.assertIn("example", result.text)
         text = self.jevons("inspect", "jsonl").text
-        self.assertRegex(text, r"path +path; required")
+        self.assertRegex(text, r"path +path to write; required")
         self.assertIn("replace|append|refuse; default replace", text)
         self.assertIn("llm/generate", self.jevons("inspect", "llm").text)
         self.assertEqual(self.jevons("inspect", "nix").status, 2)

@@ -119,6 +119,7 @@ static void test_source(void **state)
         {"size", "begin(): struct_size is not set"},
         {"priority", "begin(): priority 1"},
         {"outside", "begin() outside poll by a source that has one"},
+        {"row", "row 99: there are 0"},
     };
     must_pass(run_source);
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) must_end(run_source, rules[i][0], rules[i][1]);

@@ -411,7 +411,6 @@ static void test_append(void **state)
 
 static void test_no_writer(void **state)
 {
-    expect_no_write("path =", true, "`path` is empty");
     expect_no_write("path = out\nfields = id, id", true, "`fields` names `id` twice");
     expect_no_write("path = out\nfields = nothing", true, "nothing");
     expect_no_write("path = out\ndelimiter = ab", true, "wanted `tab` or one ASCII character");

@@ -20,26 +20,8 @@
 
 #define MOST_NAMES 4096 /* in a header */
 
-enum { REST };
-enum { BYTES, SKIPPED };
-
-/* Standard input belongs to the process: one section may read it. */
-static atomic_flag stdin_taken = ATOMIC_FLAG_INIT;
-
-const jv_field csv_reader_fields[] = {
-    [REST] = {"rest", JV_JSON, JV_OUT, "rest",
-        "an object with what is no column; of a rejected row, all of it as a string"},
-    {0},
-};
-
-const jv_counter csv_reader_counters[] = {
-    [BYTES] = {"bytes", "byte", "read, line ends included", 0, 0},
-    [SKIPPED] = {"skipped", "line", "empty", 0, 0},
-    {0},
-};
-
 const jv_opt csv_reader_options[] = {
-    JV_OPT(struct csv_reader, path, NULL, "path", "files and fifos; - is standard input"),
+    JV_OPT(struct csv_reader, path, NULL, "path read", "files and fifos; - is standard input"),
     JV_OPT(struct csv_reader, header, "yes", "no|yes", "yes: the first row of each file names its columns"),
     {"delimiter", JV_OPT_TEXT, 0, offsetof(struct csv_reader, delimiter_name), 0, ",", "", CSV_DELIMITER_HELP},
     JV_OPT(struct csv_reader, columns, NULL, "",
@@ -185,13 +167,13 @@ static int32_t put_row(void *ctx, jv_buf *b, jv_err *err)
 {
     struct csv_reader *c = ctx;
     int32_t rc = columns_put(&c->declared, c->h, b, c->values, &c->arena, err);
-    return rc == JV_OK && c->rest.n ? source_put(c->h, b, REST, c->rest.p, c->rest.n, err) : rc;
+    return rc == JV_OK && c->rest.n ? source_put(c->h, b, SOURCE_REST, c->rest.p, c->rest.n, err) : rc;
 }
 
 static int32_t keep_row(void *ctx, const char *p, size_t n, jv_buf *b, jv_err *err)
 {
     struct csv_reader *c = ctx;
-    return source_put_kept(c->h, b, REST, &c->kept, (jv_str){p, n}, err);
+    return source_put_kept(c->h, b, SOURCE_REST, &c->kept, (jv_str){p, n}, err);
 }
 
 static const struct source_format format = {.scan = scan_row, .read = read_row, .put = put_row, .keep = keep_row};
@@ -211,9 +193,6 @@ int32_t csv_reader_open(void *ctx, const jv_host *h, jv_err *err)
         .bound = "max_row",
         .skip_bom = true,
         .header = c->header,
-        .bytes = BYTES,
-        .skipped = SKIPPED,
-        .taken = &stdin_taken,
     };
     int32_t rc = csv_delimiter(c->delimiter_name, &c->delimiter, err);
     if (rc == JV_OK) rc = source_open(&c->source, err);

@@ -46,9 +46,8 @@ struct csv_writer {
     bool begun; /* something stands in the file */
 };
 
-extern const jv_field csv_reader_fields[];
 extern const jv_opt csv_reader_options[], csv_writer_options[];
-extern const jv_counter csv_reader_counters[], csv_writer_counters[];
+extern const jv_counter csv_writer_counters[];
 
 /* What the option `delimiter` says. */
 int32_t csv_delimiter(const char *name, char *delimiter, jv_err *err);

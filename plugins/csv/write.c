@@ -31,7 +31,7 @@ const jv_counter csv_writer_counters[] = {
 };
 
 const jv_opt csv_writer_options[] = {
-    JV_OPT(struct csv_writer, path, NULL, "path", "the file to write; /dev/stdout is standard output"),
+    JV_OPT(struct csv_writer, path, NULL, "path write", "the file to write; /dev/stdout is standard output"),
     JV_OPT(struct csv_writer, exists, "replace", OUTPUT_EXISTS, "what to do with a file that is there"),
     JV_OPT(struct csv_writer, fields, "", "", "id, fields and counters to write; empty: id and all that was not measured"),
     JV_OPT(struct csv_writer, header, "yes", "no|yes", "a first row with the fields' names"),

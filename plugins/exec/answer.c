@@ -32,9 +32,9 @@ static int32_t declare(struct column *c, jv_str name, jv_str type, jv_err *err)
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (is(word, types[i].name)) c->type = types[i].type;
     if (is(name, "id") || is(name, "error"))
-        return jv_fail(err, JV_BAD, "returns.%s: the answer's member of that name has a meaning of its own", name.p);
+        return jv_fail(err, JV_BAD, "`returns.%s`: the answer's member of that name has a meaning of its own", name.p);
     if (c->type) return JV_OK;
-    return jv_fail(err, JV_BAD, "returns.%s = %s: wanted utf8, bytes, json, i64 or f64; with a ? it may be missing",
+    return jv_fail(err, JV_BAD, "`returns.%s = %s`: wanted utf8, bytes, json, i64 or f64; with a ? it may be missing",
         show(name).text, show(type).text);
 }
 

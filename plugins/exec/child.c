@@ -55,7 +55,7 @@ static int32_t find_program(struct plan *p, jv_err *err)
     struct utf8_shown shown = utf8_show(name, strlen(name)), folder = utf8_show(p->folder, strlen(p->folder));
     if (!strchr(name, '/')) {
         p->program = search_path(name);
-        return p->program ? JV_OK : jv_fail(err, JV_BAD, "command: '%s' is no program in PATH", shown.text);
+        return p->program ? JV_OK : jv_fail(err, JV_BAD, "`command`: '%s' is no program in PATH", shown.text);
     }
     char *from_here = NULL; /* what posix_spawn will find after it has gone to the folder */
     if (asprintf(&from_here, "%s/%s", *name == '/' ? "" : p->folder, name) < 0 || !(p->program = strdup(name))) {
@@ -65,16 +65,16 @@ static int32_t find_program(struct plan *p, jv_err *err)
     bool good = is_program(from_here);
     free(from_here);
     if (good) return JV_OK;
-    return jv_fail(err, JV_BAD, "command: '%s', seen from '%s', is no file that can be executed", shown.text,
+    return jv_fail(err, JV_BAD, "`command`: '%s', seen from '%s', is no file that can be executed", shown.text,
         folder.text);
 }
 
 int32_t plan_make(struct plan *p, const jv_list *command, jv_err *err)
 {
     struct stat st;
-    if (!command->n || !command->v[0].n) return jv_fail(err, JV_BAD, "command is empty");
+    if (!command->n || !command->v[0].n) return jv_fail(err, JV_BAD, "`command` is empty");
     if (stat(p->folder, &st) || !S_ISDIR(st.st_mode))
-        return jv_fail(err, JV_BAD, "folder: '%s' is none", utf8_show(p->folder, strlen(p->folder)).text);
+        return jv_fail(err, JV_BAD, "`folder`: '%s' is none", utf8_show(p->folder, strlen(p->folder)).text);
     p->argv = calloc(command->n + 1, sizeof *p->argv);
     for (size_t i = 0; p->argv && i < command->n; i++)
         if (!(p->argv[i] = strdup(command->v[i].p))) return jv_fail(err, JV_FATAL, "no memory for the command");

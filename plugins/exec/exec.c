@@ -35,7 +35,7 @@ enum { RESTARTS };
 
 static const jv_opt opts[] = {
     JV_OPT(struct exec, command, NULL, "", "the program, searched in PATH where it has no slash, and its arguments"),
-    JV_OPT(struct exec, folder, ".", "path", "its working directory, by default that of the INI file"),
+    JV_OPT(struct exec, folder, ".", "path read", "its working directory, by default that of the INI file"),
     JV_OPT(struct exec, send, NULL, "", "the fields it is given, beside the id"),
     JV_OPT(struct exec, returns, "", "", "what it answers with: utf8, bytes, json, i64, f64; with ? it may be missing"),
     JV_OPT(struct exec, answer_within, "2m", "ms 1..1000h",
@@ -54,13 +54,13 @@ static const jv_counter counters[] = {
 
 static int32_t open_send(struct exec *g, jv_err *err)
 {
-    if (!g->send.n) return jv_fail(err, JV_BAD, "send names no field");
+    if (!g->send.n) return jv_fail(err, JV_BAD, "`send` names no field");
     for (size_t i = 0; i < g->send.n; i++) {
         const char *name = g->send.v[i].p;
-        if (strcmp(name, "id") == 0) return jv_fail(err, JV_BAD, "send: the id is always sent");
+        if (strcmp(name, "id") == 0) return jv_fail(err, JV_BAD, "`send`: the id is always sent");
         for (size_t k = 0; k < i; k++)
             if (strcmp(name, g->send.v[k].p) == 0)
-                return jv_fail(err, JV_BAD, "send: '%s' stands there twice", utf8_show(name, strlen(name)).text);
+                return jv_fail(err, JV_BAD, "`send`: '%s' stands there twice", utf8_show(name, strlen(name)).text);
     }
     return fields_bind(&g->sent, g->h, &g->send, NULL, err);
 }

@@ -50,7 +50,7 @@ static const jv_counter files_counters[] = {
 };
 
 static const jv_opt files_opts[] = {
-    JV_OPT(struct files, path, NULL, "path", "files, folders and globs (*, ?, [a-z])"),
+    JV_OPT(struct files, path, NULL, "path glob", "files, folders and globs (*, ?, [a-z])"),
     JV_OPT(struct files, recursive, "yes", "no|yes", "enter the folders in a folder"),
     JV_OPT(struct files, include, "", "", "of a folder, only files whose path below it matches one of these"),
     JV_OPT(struct files, exclude, "", "", "of a folder, no file or folder whose path below it matches one of these"),
@@ -71,7 +71,6 @@ static int32_t files_open(void *ctx, const jv_host *h, jv_err *err)
 {
     struct files *c = ctx;
     c->h = h;
-    if (!c->path.n) return jv_fail(err, JV_BAD, "`path` is empty");
     for (size_t i = 0; i < c->path.n; i++) {
         int32_t rc = file_list_check(c->path.v[i].p, err);
         if (rc < 0) return rc;

@@ -237,7 +237,8 @@ static int32_t expand(char *path, glob_t *found, size_t *fixed, jv_err *err)
 {
     *found = (glob_t){0};
     *fixed = fixed_part(path);
-    if (!strpbrk(path + *fixed, "*?[")) return jv_fail(err, JV_BAD, "no such file or folder: %s", show(path).text);
+    if (!strpbrk(path + *fixed, "*?["))
+        return jv_fail(err, JV_BAD, "`path`: no such file or folder: %s", show(path).text);
     char *pattern = malloc(2 * *fixed + strlen(path + *fixed) + 1), *p = pattern;
     if (!pattern) return no_memory(err);
     for (size_t i = 0; i < *fixed; i++) {
@@ -248,11 +249,12 @@ static int32_t expand(char *path, glob_t *found, size_t *fixed, jv_err *err)
     int rc = glob(pattern, GLOB_ERR | GLOB_NOSORT, NULL, found);
     free(pattern);
     if (rc == GLOB_ABORTED)
-        return jv_fail(err, JV_BAD, "a folder on the way of %s cannot be read: %s", show(path).text, strerror(errno));
+        return jv_fail(err, JV_BAD, "`path`: a folder on the way of %s cannot be read: %s", show(path).text,
+            strerror(errno));
     if (rc == GLOB_NOSPACE) return no_memory(err);
     size_t kept = 0;
     for (size_t i = 0; rc == 0 && i < found->gl_pathc; i++) kept += !has_dots(found->gl_pathv[i] + *fixed);
-    return kept ? JV_OK : jv_fail(err, JV_BAD, "nothing matches %s", show(path).text);
+    return kept ? JV_OK : jv_fail(err, JV_BAD, "`path`: nothing matches %s", show(path).text);
 }
 
 /* ---- a path ------------------------------------------------------------------------------------------------------ */
@@ -270,15 +272,14 @@ static char *clean(const char *path, jv_err *err)
 int32_t file_list_check(const char *given, jv_err *err)
 {
     size_t n = strlen(given);
-    if (!n) return jv_fail(err, JV_BAD, "an empty path");
-    if (utf8_valid(given, n) != n) return jv_fail(err, JV_BAD, "the path %s is not UTF-8", show(given).text);
+    if (utf8_valid(given, n) != n) return jv_fail(err, JV_BAD, "`path`: %s is not UTF-8", show(given).text);
     char *path = clean(given, err);
     if (!path) return JV_FATAL;
     struct stat st;
     int32_t rc = JV_OK;
     if (stat(path, &st) == 0) {
         if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-            rc = jv_fail(err, JV_BAD, "%s is neither a file nor a folder", show(path).text);
+            rc = jv_fail(err, JV_BAD, "`path`: %s is neither a file nor a folder", show(path).text);
     } else {
         glob_t found;
         size_t fixed;

@@ -17,26 +17,8 @@
 
 #include <string.h>
 
-enum { REST };
-enum { BYTES, SKIPPED };
-
-/* Standard input belongs to the process: one section may read it. */
-static atomic_flag stdin_taken = ATOMIC_FLAG_INIT;
-
-const jv_field reader_fields[] = {
-    [REST] = {"rest", JV_JSON, JV_OUT, "rest",
-        "an object with what is no column; of a rejected row, all of it as a string"},
-    {0},
-};
-
-const jv_counter reader_counters[] = {
-    [BYTES] = {"bytes", "byte", "read, line ends included", 0, 0},
-    [SKIPPED] = {"skipped", "line", "empty", 0, 0},
-    {0},
-};
-
 const jv_opt reader_options[] = {
-    JV_OPT(struct reader, path, NULL, "path", "files and fifos; - is standard input"),
+    JV_OPT(struct reader, path, NULL, "path read", "files and fifos; - is standard input"),
     JV_OPT(struct reader, columns, "", "", "columns.FIELD = TYPE[?] [KEY]: utf8, bytes, json, i64, f64, i32s, f32s"),
     JV_OPT(struct reader, id, "", "", "the key whose value is the record's id; empty: FILE:OFFSET"),
     JV_OPT(struct reader, max_row, "1M", "bytes 2..1T", "longer rows are rejected"),
@@ -58,13 +40,13 @@ static int32_t put_row(void *ctx, jv_buf *b, jv_err *err)
     struct reader *c = ctx;
     const struct row *rest = &c->parser.rest;
     int32_t rc = columns_put(&c->declared, c->h, b, c->parser.values, &c->parser.arena, err);
-    return rc == JV_OK && rest->n ? source_put(c->h, b, REST, rest->p, rest->n, err) : rc;
+    return rc == JV_OK && rest->n ? source_put(c->h, b, SOURCE_REST, rest->p, rest->n, err) : rc;
 }
 
 static int32_t keep_row(void *ctx, const char *p, size_t n, jv_buf *b, jv_err *err)
 {
     struct reader *c = ctx;
-    return source_put_kept(c->h, b, REST, &c->kept, (jv_str){p, n}, err);
+    return source_put_kept(c->h, b, SOURCE_REST, &c->kept, (jv_str){p, n}, err);
 }
 
 static const struct source_format format = {.read = read_row, .put = put_row, .keep = keep_row};
@@ -81,9 +63,6 @@ int32_t reader_open(void *ctx, const jv_host *h, jv_err *err)
         .max = (size_t)c->max_row,
         .bound = "max_row",
         .skip_bom = true,
-        .bytes = BYTES,
-        .skipped = SKIPPED,
-        .taken = &stdin_taken,
     };
     int32_t rc = source_open(&c->source, err);
     if (rc == JV_OK) rc = columns_open(&c->declared, h, &c->columns, err);

@@ -398,7 +398,6 @@ static void test_refused(void **state)
         "`columns.a = text`: wanted utf8, bytes, json, i64, f64, i32s or f32s");
     expect_no_open("path = a\ncolumns.a = ?", "`columns.a = ?`: wanted utf8");
     expect_no_open("path = a\ncolumns.a = i64 x\ncolumns.x = f64", "`columns.a` and `columns.x` both read `x`");
-    expect_no_open("path =", "`path` is empty");
     expect_no_open("path = a\nmax_row = 0", "max_row");
 }
 

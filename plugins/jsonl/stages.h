@@ -30,9 +30,8 @@ struct writer {
     struct row line, key;
 };
 
-extern const jv_field reader_fields[];
 extern const jv_opt reader_options[], writer_options[];
-extern const jv_counter reader_counters[], writer_counters[];
+extern const jv_counter writer_counters[];
 
 int32_t reader_open(void *ctx, const jv_host *h, jv_err *err);
 int32_t reader_poll(void *ctx, jv_err *err);

@@ -28,7 +28,7 @@ const jv_counter writer_counters[] = {
 };
 
 const jv_opt writer_options[] = {
-    JV_OPT(struct writer, path, NULL, "path", "the file to write; /dev/stdout is standard output"),
+    JV_OPT(struct writer, path, NULL, "path write", "the file to write; /dev/stdout is standard output"),
     JV_OPT(struct writer, exists, "replace", OUTPUT_EXISTS, "what to do with a file that is there"),
     JV_OPT(struct writer, fields, "", "", "id, fields and counters to write; empty: id and all that was not measured"),
     JV_OPT(struct writer, rest, "", "", "a field with an object whose members are written behind the fields"),

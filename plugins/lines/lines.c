@@ -18,7 +18,6 @@
 #include "../utf8.h"
 
 enum { LINE };
-enum { BYTES, SKIPPED };
 enum { AS_TEXT, AS_BYTES };
 enum { STRIP, KEEP };
 enum { EMPTY_KEEP, EMPTY_SKIP };
@@ -35,21 +34,19 @@ struct lines {
     struct source source;
 };
 
-static atomic_flag stdin_taken = ATOMIC_FLAG_INIT;
-
 static const jv_field lines_fields[] = {
     [LINE] = {"line", JV_I64, JV_OUT, "line", "the number of the line in its file, from 1"},
     {0},
 };
 
 static const jv_counter lines_counters[] = {
-    [BYTES] = {"bytes", "byte", "read, line ends included", 0, 0},
-    [SKIPPED] = {"skipped", "line", "empty, with empty = skip", 0, 0},
+    [SOURCE_BYTES] = {"bytes", "byte", "read, line ends included", 0, 0},
+    [SOURCE_SKIPPED] = {"skipped", "line", "empty, with empty = skip", 0, 0},
     {0},
 };
 
 static const jv_opt lines_opts[] = {
-    JV_OPT(struct lines, path, NULL, "path", "files and fifos; - is standard input"),
+    JV_OPT(struct lines, path, NULL, "path read", "files and fifos; - is standard input"),
     JV_OPT(struct lines, as, "text", "text|bytes", "text: must be UTF-8"),
     JV_OPT(struct lines, crlf, "strip", "strip|keep", "a carriage return before the newline"),
     JV_OPT(struct lines, empty, "keep", "keep|skip", "keep: an empty line is a record"),
@@ -118,9 +115,6 @@ static int32_t lines_open(void *ctx, const jv_host *h, jv_err *err)
         .path = c->path,
         .max = (size_t)c->max_line,
         .bound = "max_line",
-        .bytes = BYTES,
-        .skipped = SKIPPED,
-        .taken = &stdin_taken,
     };
     int32_t rc = source_open(&c->source, err);
     if (rc != JV_OK) return rc;

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 
 const jv_opt model_options[] = {
-    JV_OPT(struct model, path, NULL, "path", "the model, a GGUF file"),
+    JV_OPT(struct model, path, NULL, "path read", "the model, a GGUF file"),
     JV_OPT(struct model, backend, NULL, BACKEND_SERVICE, "the section that computes"),
     JV_OPT(struct model, context, "auto", "auto|16..1048576",
         "tokens of prompt and answer together; auto: what the model was made for, at most 4096"),

@@ -42,12 +42,14 @@ static const jv_opt opts[] = {
     {0},
 };
 
+/* As what a field is read: a number as itself, all else as text. What is neither, or is set by nobody, `field` refuses
+ * in the host's words. */
 static int32_t column_type(const jv_host *h, const char *name)
 {
     const jv_column *c;
     for (uint32_t i = 0; (c = h->column(h, i)); i++)
-        if (strcmp(c->name, name) == 0) return c->type;
-    return JV_UTF8; /* nobody sets it: `field` says so, in the host's words */
+        if (strcmp(c->name, name) == 0 && (c->type == JV_I64 || c->type == JV_F64)) return c->type;
+    return JV_UTF8;
 }
 
 /* Binds the name p[0..n) to a row; a name used twice is bound once. */
@@ -60,12 +62,10 @@ static int32_t bind(struct prompt *g, struct part *part, const char *p, size_t n
         return JV_OK;
     }
     char name[256];
-    if (n >= sizeof name) return jv_fail(err, JV_BAD, "text: a name of %zu bytes in braces", n);
+    if (n >= sizeof name) return jv_fail(err, JV_BAD, "`text`: a name of %zu bytes in braces", n);
     memcpy(name, p, n);
     name[n] = 0;
     int32_t type = column_type(g->h, name);
-    if (type == JV_BYTES) return jv_fail(err, JV_BAD, "text: field '%s' is raw bytes: make it text first", name);
-    if (type == JV_JSON) type = JV_UTF8;
     int32_t row = g->h->field(g->h, name, type, JV_IN, err);
     if (row < 0) return row;
     *part = (struct part){row, type, p, n};
@@ -82,11 +82,12 @@ static int32_t parse_part(struct prompt *g, const char **s, jv_err *err)
         *part = (struct part){-1, 0, p, 1};
         *s = p + 2;
     } else if (*p == '}') {
-        return jv_fail(err, JV_BAD, "text: '}' at byte %td closes nothing: write }}", p - g->text);
+        return jv_fail(err, JV_BAD, "`text`: '}' at byte %td closes nothing: write }}", p - g->text);
     } else if (*p == '{') {
         n = strcspn(p + 1, "{}\n");
-        if (p[1 + n] != '}') return jv_fail(err, JV_BAD, "text: '{' at byte %td is not closed: write {{", p - g->text);
-        if (n == 0) return jv_fail(err, JV_BAD, "text: {} at byte %td names no field", p - g->text);
+        if (p[1 + n] != '}')
+            return jv_fail(err, JV_BAD, "`text`: '{' at byte %td is not closed: write {{", p - g->text);
+        if (n == 0) return jv_fail(err, JV_BAD, "`text`: {} at byte %td names no field", p - g->text);
         int32_t rc = bind(g, part, p + 1, n, err);
         if (rc < 0) return rc;
         *s = p + n + 2;
@@ -103,7 +104,7 @@ static int32_t prompt_open(void *ctx, const jv_host *h, jv_err *err)
 {
     struct prompt *g = ctx;
     g->h = h;
-    if (!*g->text) return jv_fail(err, JV_BAD, "text is empty");
+    if (!*g->text) return jv_fail(err, JV_BAD, "`text` is empty");
     size_t braces = 0;
     for (const char *p = g->text; (p = strpbrk(p, "{}")); p++) braces++;
     /* Each brace ends at most one literal and begins at most one part. Kept until close, so not the host's scratch. */

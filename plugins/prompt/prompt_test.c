@@ -86,7 +86,7 @@ static void test_refused(void **state)
         {"{nope}", "nope"},
         {"{a{b}}", "'{' at byte 0"},
         {"{question", "not closed"},
-        {"{raw}", "raw bytes"},
+        {"{raw}", "another type"},
         {"{ page }", "page"},
         {"{{x}", "'}' at byte 3"},
         {"{question\n }", "not closed"},

@@ -18,6 +18,18 @@
 static const char bom[] = "\xef\xbb\xbf";
 #define BOM_SIZE 3
 
+const jv_field source_fields[] = {
+    [SOURCE_REST] = {"rest", JV_JSON, JV_OUT, "rest",
+        "an object with what is no column; of a rejected row, all of it as a string"},
+    {0},
+};
+
+const jv_counter source_counters[] = {
+    [SOURCE_BYTES] = {"bytes", "byte", "read, line ends included", 0, 0},
+    [SOURCE_SKIPPED] = {"skipped", "line", "empty", 0, 0},
+    {0},
+};
+
 static struct utf8_shown show(const char *s)
 {
     return utf8_show(s, strlen(s));
@@ -25,11 +37,9 @@ static struct utf8_shown show(const char *s)
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
-/* `-` alone; the host puts the folder of the INI file in front of it. */
 static bool is_stdin(const char *path)
 {
-    size_t n = strlen(path);
-    return n && path[n - 1] == '-' && (n == 1 || path[n - 2] == '/');
+    return !strcmp(path, "-");
 }
 
 /* What ids call a file: its path below the folder that all files named have in common, wherever that lies. */
@@ -56,36 +66,21 @@ static void find_common(struct source *s)
     }
 }
 
-static int32_t open_stdin(struct source *s, jv_err *err)
-{
-    if (s->has_stdin) return jv_fail(err, JV_BAD, "`path` names standard input twice");
-    if (atomic_flag_test_and_set(s->taken)) return jv_fail(err, JV_BAD, "another section reads standard input already");
-    s->has_stdin = true;
-    int mode = fcntl(STDIN_FILENO, F_GETFL);
-    if (mode < 0) return jv_fail(err, JV_BAD, "standard input is closed");
-    if ((mode & O_ACCMODE) == O_WRONLY) return jv_fail(err, JV_BAD, "standard input is not open for reading");
-    return JV_OK;
-}
-
-static int32_t check_path(struct source *s, size_t i, jv_err *err)
+static int32_t check_path(const struct source *s, size_t i, jv_err *err)
 {
     const char *path = s->path.v[i].p;
     size_t n = strlen(path);
-    if (utf8_valid(path, n) != n) return jv_fail(err, JV_BAD, "the path %s is not UTF-8", show(path).text);
-    if (!n || path[n - 1] == '/') return jv_fail(err, JV_BAD, "the path `%s` names no file", show(path).text);
+    if (utf8_valid(path, n) != n) return jv_fail(err, JV_BAD, "`path`: %s is not UTF-8", show(path).text);
+    if (path[n - 1] == '/') return jv_fail(err, JV_BAD, "`path`: %s names no file", show(path).text);
     if (n > MAX_NAME)
-        return jv_fail(err, JV_BAD, "the path %s has %zu bytes, the most is %d", show(path).text, n, MAX_NAME);
-    if (is_stdin(path)) return open_stdin(s, err);
-    for (size_t k = 0; k < i; k++)
+        return jv_fail(err, JV_BAD, "`path`: %s has %zu bytes, the most is %d", show(path).text, n, MAX_NAME);
+    for (size_t k = 0; k < i && !is_stdin(path); k++) /* the host sees to it that standard input has one reader */
         if (!strcmp(s->path.v[k].p, path)) return jv_fail(err, JV_BAD, "`path` names %s twice", show(path).text);
-    if (access(path, R_OK) < 0) /* it may be there by the time it is read; if not, its record is rejected */
-        s->h->log(s->h, JV_LOG_WARN, "%s cannot be read now: %s", show(path).text, strerror(errno));
     return JV_OK;
 }
 
 int32_t source_open(struct source *s, jv_err *err)
 {
-    if (!s->path.n) return jv_fail(err, JV_BAD, "`path` is empty");
     int32_t rc = JV_OK;
     for (size_t i = 0; rc == JV_OK && i < s->path.n; i++) rc = check_path(s, i, err);
     find_common(s);
@@ -107,8 +102,6 @@ void source_close(struct source *s)
     ids_free(&s->ids);
     free(s->buf);
     s->buf = NULL;
-    if (s->has_stdin) atomic_flag_clear(s->taken);
-    s->has_stdin = false;
 }
 
 /* Not blocking: a fifo is waited for like everything else, so that a stop is heard. */
@@ -271,8 +264,8 @@ static jv_buf *begin(struct source *s, jv_str id, jv_err *err)
 /* Counts what was read since the last record, this one's row included. */
 static void count(struct source *s, jv_buf *b)
 {
-    s->h->count(s->h, b, s->bytes, s->uncounted);
-    s->h->count(s->h, b, s->skipped, s->n_skipped);
+    s->h->count(s->h, b, SOURCE_BYTES, s->uncounted);
+    s->h->count(s->h, b, SOURCE_SKIPPED, s->n_skipped);
     s->uncounted = s->n_skipped = 0;
 }
 

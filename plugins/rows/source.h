@@ -9,8 +9,6 @@
 #ifndef JV_ROWS_SOURCE_H
 #define JV_ROWS_SOURCE_H
 
-#include <stdatomic.h>
-
 #include "ids.h"
 #include "row.h"
 
@@ -48,23 +46,27 @@ struct source_format {
     int32_t (*keep)(void *ctx, const char *p, size_t n, jv_buf *b, jv_err *err);
 };
 
+/* What a stage whose rows have columns declares. Counters of another stage's own begin with these two. */
+enum { SOURCE_REST };
+extern const jv_field source_fields[];
+enum { SOURCE_BYTES, SOURCE_SKIPPED };
+extern const jv_counter source_counters[];
+
 struct source {
     const jv_host *h;
     const struct source_format *format;
     void *ctx; /* first argument of the format's functions */
     jv_list path;
-    size_t max;             /* bytes of a row, the newline not counted; 2 or more with skip_bom */
-    const char *bound;      /* the name of the option that says so */
-    bool skip_bom;          /* a byte order mark at the beginning of a file is no text */
-    bool header;            /* without its first row a file cannot be read */
-    int32_t bytes, skipped; /* the stage's counters */
-    atomic_flag *taken;     /* standard input belongs to the process: one section of a plugin may have it */
+    size_t max;        /* bytes of a row, the newline not counted; 2 or more with skip_bom */
+    const char *bound; /* the name of the option that says so */
+    bool skip_bom;     /* a byte order mark at the beginning of a file is no text */
+    bool header;       /* without its first row a file cannot be read */
 
     /* Its own. */
     size_t common; /* bytes at the front of each path that are not part of ids */
     size_t next;   /* path */
     int fd;
-    bool has_stdin, is_open, at_end, first, broken;
+    bool is_open, at_end, first, broken;
     char *buf; /* buf[begin..end) is read and not given away */
     size_t cap, begin, end;
     struct source_scan scan;

@@ -15,10 +15,8 @@
 #include "jevons.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,16 +29,12 @@ enum { BYTES };
 enum { LINES, WHOLE };
 enum { AS_TEXT, AS_BYTES };
 
-/* Standard input belongs to the process, and two readers would each get some of the lines: one section may have it. */
-static atomic_flag taken = ATOMIC_FLAG_INIT;
-
 struct input {
     const jv_host *h;
     int32_t split, as;
     int64_t max_line, max_size;
     const char *out;
     int32_t out_row;
-    bool mine;
     size_t max; /* max_line or max_size */
     char *buf;  /* buf[begin..end) is read and not given away; up to `seen` it holds no newline */
     size_t cap;
@@ -76,11 +70,6 @@ static int32_t stdin_open(void *ctx, const jv_host *h, jv_err *err)
     struct input *c = ctx;
     c->h = h;
     c->max = (size_t)(c->split == LINES ? c->max_line : c->max_size);
-    if (atomic_flag_test_and_set(&taken)) return jv_fail(err, JV_BAD, "another section reads standard input already");
-    c->mine = true;
-    int mode = fcntl(STDIN_FILENO, F_GETFL);
-    if (mode < 0) return jv_fail(err, JV_BAD, "standard input is closed");
-    if ((mode & O_ACCMODE) == O_WRONLY) return jv_fail(err, JV_BAD, "standard input is not open for reading");
     c->out_row = h->field(h, c->out, c->as == AS_TEXT ? JV_UTF8 : JV_BYTES, JV_OUT, err);
     return c->out_row < 0 ? c->out_row : JV_OK;
 }
@@ -214,8 +203,6 @@ static void stdin_close(void *ctx)
     struct input *c = ctx;
     free(c->buf);
     c->buf = NULL;
-    if (c->mine) atomic_flag_clear(&taken);
-    c->mine = false;
 }
 
 static const jv_port stdin_ports[] = {{"out", "the lines", 0, 0}, {0}};

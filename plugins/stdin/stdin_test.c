@@ -259,28 +259,6 @@ static void test_full_window(void **state)
 
 /* ---- trouble ----------------------------------------------------------------------------------------------------- */
 
-static void expect_no_open(const char *why)
-{
-    mock *m = mock_new(so, NULL);
-    jv_err err;
-    assert_true(mock_open(m, &err) < 0);
-    assert_non_null(strstr(err.text, why));
-    mock_free(m);
-}
-
-static void test_refused(void **state)
-{
-    give("x");
-    mock *first = started("");
-    expect_no_open("another section reads standard input already");
-    mock_free(first);
-    mock_free(started("")); /* free again */
-    close(STDIN_FILENO);
-    expect_no_open("standard input is closed");
-    use_as_stdin(open("/dev/null", O_WRONLY));
-    expect_no_open("standard input is not open for reading");
-}
-
 static void test_read_error(void **state)
 {
     use_as_stdin(open("/tmp", O_RDONLY | O_DIRECTORY));
@@ -356,7 +334,6 @@ int main(int argc, char **argv)
         T(test_pipe_in_pieces),
         T(test_stop_while_waiting),
         T(test_full_window),
-        T(test_refused),
         T(test_read_error),
         T(test_nobody_wants_more),
         T(test_no_memory),

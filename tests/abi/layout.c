@@ -1,8 +1,9 @@
 /*
- * layout.c: where each member of the interface stands and of what type it is, as plugins in the field have it compiled
- * in. It does not compile where a member has moved, is gone or has become another, or where a struct that plugins hold
- * by value has another size. abidiff sees less: the suppression that lets a struct grow hides what changes within its
- * members. The numbers are for pointers of 8 bytes. A new member gets its row with the release that brings it.
+ * layout.c: where each member of the interface stands, of what type it is, and what its constants are, as plugins in the
+ * field have it compiled in. It does not compile where a member has moved, is gone or has become another, where a struct
+ * that plugins hold by value has another size, or where a constant has another value. abidiff sees less: it knows no
+ * macros, and the suppression that lets a struct grow hides what changes within its members. The numbers are for
+ * pointers of 8 bytes. A new member or constant gets its row with the release that brings it.
  */
 #include "jevons.h"
 
@@ -12,6 +13,7 @@
         #struct_ "." #member " is of another type")
 #define SIZE(struct_, n) _Static_assert(sizeof(struct_) == (n), #struct_ " has another size")
 #define GROWS(struct_, n) _Static_assert(sizeof(struct_) >= (n), #struct_ " has shrunk")
+#define IS(name, n) _Static_assert((name) == (n), #name " has another value")
 
 /* clang-format off */
 _Static_assert(sizeof(void *) == 8, "the numbers below are for pointers of 8 bytes");
@@ -158,3 +160,57 @@ AT( 56, jv_plugin, version,      const char *);
 AT( 64, jv_plugin, license,      const char *);
 AT( 72, jv_plugin, stages,       const jv_stage *);
 GROWS(jv_plugin, 80);
+
+IS(JV_ABI_MAJOR, 1);
+
+IS(JV_OK, 0);
+IS(JV_MAX_PORTS, 31);
+IS(JV_DONE, 100);
+IS(JV_DROP, 101);
+IS(JV_END, 102);
+IS(JV_BAD, -1);
+IS(JV_RETRY, -2);
+IS(JV_FATAL, -3);
+IS(JV_CANCELLED, -4);
+IS(JV_FULL, -5);
+IS(JV_STOPPED, -6);
+
+IS(JV_ANY, 0);
+IS(JV_UTF8, 1);
+IS(JV_BYTES, 2);
+IS(JV_JSON, 3);
+IS(JV_I64, 4);
+IS(JV_F64, 5);
+IS(JV_I32S, 6);
+IS(JV_F32S, 7);
+
+IS(JV_IN, 1);
+IS(JV_OUT, 2);
+IS(JV_OPTIONAL, 4);
+IS(JV_MEASURED, 8);
+IS(JV_PER_RECORD, 1);
+IS(JV_NEUTRAL, 2);
+
+IS(JV_OPT_I64, 1);
+IS(JV_OPT_F64, 2);
+IS(JV_OPT_TEXT, 3);
+IS(JV_OPT_CHOICE, 4);
+IS(JV_OPT_LIST, 5);
+IS(JV_OPT_REF, 6);
+IS(JV_OPT_MAP, 7);
+IS(JV_UNSET, INT64_MIN);
+
+IS(JV_LIVE, 1);
+IS(JV_BATCH, 2);
+IS(JV_LOG_INFO, 0);
+IS(JV_LOG_WARN, 1);
+
+IS(JV_PARALLEL, 1);
+IS(JV_ORDERED, 2);
+IS(JV_PARTIALS, 4);
+IS(JV_SPLIT, 8);
+IS(JV_ENDLESS, 16);
+IS(JV_MERGE, 32);
+IS(JV_RESULT, 64);
+IS(JV_TERMINAL, 128);
+IS(JV_PER_CORE, UINT32_MAX);

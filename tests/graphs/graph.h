@@ -149,7 +149,6 @@ struct outcome {
     int64_t begun[MOST_STAGES]; /* by a source */
     bool ended[MOST_STAGES];    /* the stage said END */
     bool failed;                /* a record ends the run */
-    int64_t work;               /* calls of process */
 };
 
 void list_add(struct list *l, int stage, const char *id, uint64_t sum, int64_t steps);

@@ -11,7 +11,7 @@
 
 #define MOST_TOLD 12
 
-enum { FAULTY = -1, CANCELLED = -4 }; /* statuses of done: the values of jevons.h */
+enum { FAULTY = -1, FATAL = -3, CANCELLED = -4 }; /* statuses of done: the values of jevons.h */
 
 struct trial {
     const struct graph *g;
@@ -196,14 +196,29 @@ static void compare(struct trial *t, const char *what, struct list *came, struct
     }
 }
 
+/* Whether what comes behind a limit depends on which records a failure cut short before it. */
+static bool has_limit(const struct graph *g)
+{
+    for (int i = 0; i < g->n; i++)
+        if (g->s[i].kind == LIMIT) return true;
+    return false;
+}
+
 static bool status_fits(struct trial *t, const struct seen *came, const struct seen *must)
 {
-    return t->must.failed || may_miss(t, came) || came->sum == must->sum;
+    int status = (int32_t)came->sum;
+    if (came->sum == must->sum) return true;
+    if (!t->must.failed) return may_miss(t, came);
+    return status == FATAL || status == CANCELLED || has_limit(t->g);
 }
 
 static void compare_done(struct trial *t)
 {
     struct list *came = &t->came.done, *must = &t->must.done;
+    bool blamed = !t->must.failed;
+    for (size_t i = 0; i < came->n && !blamed; i++)
+        blamed = (int32_t)came->v[i].sum == FATAL || (int32_t)came->v[i].sum == FAULTY;
+    if (!blamed) wrong(t, "a record ended the run, but none was told so");
     if (came->n) qsort(came->v, came->n, sizeof *came->v, by_place);
     if (must->n) qsort(must->v, must->n, sizeof *must->v, by_place);
     if (came->n != must->n) wrong(t, "%zu roots are done, %zu were begun", came->n, must->n);
@@ -216,20 +231,23 @@ static void compare_done(struct trial *t)
     }
 }
 
-/* The host's own counts. Where records were cut short, only that they add up can be said. */
+/* The host's own counts. Where records were cut short, only that they add up can be said; not of a stage that never ran:
+ * where a run fails as it starts, what waits there is cancelled without having come in. A split counts its children as
+ * they go out. */
 static void judge_sums(struct trial *t)
 {
     bool exact = !t->unwanted.n;
     for (size_t i = 0; i < t->came.done.n && exact; i++) exact = !may_miss(t, &t->came.done.v[i]);
-    for (int i = 0; i < t->g->n && !t->must.failed; i++) {
+    for (int i = 0; i < t->g->n; i++) {
         const struct sums *is = &t->run->sum[i], *must = &t->must.sum[i];
         enum kind k = t->g->s[i].kind;
-        bool adds_up = is->in == is->out + is->dropped + is->rejected + is->cancelled;
-        if (!adds_up && !is_split(k) && !is_source(k))
+        int64_t in = is_source(k) ? t->came.begun[i] : is->in;
+        bool never_ran = t->must.failed && !in;
+        if (!is_split(k) && !never_ran && in != is->out + is->dropped + is->rejected + is->cancelled)
             wrong(t,
                 "s%d: %" PRId64 " in, but %" PRId64 " out, %" PRId64 " dropped, %" PRId64 " rejected, %" PRId64
                 " cancelled",
-                i, is->in, is->out, is->dropped, is->rejected, is->cancelled);
+                i, in, is->out, is->dropped, is->rejected, is->cancelled);
         if (!exact || !memcmp(is, must, sizeof *is)) continue;
         wrong(t,
             "s%d counts in, out, dropped, rejected, cancelled, retried: %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64

@@ -353,7 +353,8 @@ static int64_t work(const struct graph *g)
     struct outcome o = {0};
     for (int i = 0; i < g->n && is_source(g->s[i].kind); i++) o.begun[i] = g->s[i].count;
     oracle(g, &o);
-    int64_t n = o.work;
+    int64_t n = 0;
+    for (int i = 0; i < g->n; i++) n += o.sum[i].in;
     outcome_free(&o);
     return n;
 }

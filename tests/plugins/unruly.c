@@ -1,7 +1,8 @@
 /*
  * unruly: a filter and a source that break a rule of the interface, whichever is asked for, to test that the mock host
- * tells.
+ * tells; and a filter that uses a row of any number, whether it has one or not, for what the host makes of that.
  */
+#include <stdbool.h>
 #include <string.h>
 
 #include "jevons.h"
@@ -102,9 +103,9 @@ static const jv_opt opts[] = {JV_OPT(struct unruly, rule, "none", RULES, "which 
 
 /* ---- a source ---------------------------------------------------------------------------------------------------- */
 
-#define SOURCE_RULES "none|forget|twice|size|priority|outside"
+#define SOURCE_RULES "none|forget|twice|size|priority|outside|row"
 
-enum { S_NONE, S_FORGET, S_TWICE, S_SIZE, S_PRIORITY, S_OUTSIDE };
+enum { S_NONE, S_FORGET, S_TWICE, S_SIZE, S_PRIORITY, S_OUTSIDE, S_ROW };
 
 static int32_t source_poll(void *ctx, jv_err *err)
 {
@@ -116,6 +117,7 @@ static int32_t source_poll(void *ctx, jv_err *err)
     jv_buf *b = h->begin(h, &o, err);
     if (!b) return err->code;
     if (u->rule == S_FORGET) return JV_OK;
+    if (u->rule == S_ROW && !h->put(h, b, 99, 1, err)) return err->code;
     int32_t rc = h->emit(h, b, 0, err);
     return u->rule == S_TWICE ? h->emit(h, b, 0, err) : rc;
 }
@@ -127,6 +129,56 @@ static int32_t source_flush(void *ctx, jv_err *err)
     if (u->rule == S_OUTSIDE) u->h->begin(u->h, &o, err);
     return JV_OK;
 }
+
+/* ---- a filter that uses rows it may not have --------------------------------------------------------------------- */
+
+#define CALLS "get|put|put_i64|put_f64|view|view_of|writable|partial"
+
+enum { GET, PUT, PUT_I64, PUT_F64, VIEW_AS, VIEW_OF, WRITABLE, PARTIAL };
+
+struct stray {
+    const jv_host *h;
+    int64_t row;
+    int32_t call;
+};
+
+static int32_t stray_open(void *ctx, const jv_host *h, jv_err *err)
+{
+    ((struct stray *)ctx)->h = h;
+    return JV_OK;
+}
+
+/* What reads as something is told, so that a run shows it. */
+static int32_t read_row(const jv_host *h, const jv_buf *b, int32_t row, jv_err *err)
+{
+    jv_str text = h->get(h, b, row);
+    bool absent = !text.p && !text.n && h->get_i64(h, b, row, -7) == -7 && h->get_f64(h, b, row, -7) == -7;
+    return absent ? JV_OK : jv_fail(err, JV_BAD, "row %d reads as something", row);
+}
+
+/* Answers what the host does. The functions that set a number answer nothing. */
+static int32_t stray_process(void *ctx, jv_buf *b, jv_err *err)
+{
+    const struct stray *s = ctx;
+    const jv_host *h = s->h;
+    int32_t row = (int32_t)s->row;
+    switch (s->call) {
+    case PUT: return h->put(h, b, row, 0, err) ? JV_OK : err->code;
+    case PUT_I64: return h->put_i64(h, b, row, 1), JV_OK;
+    case PUT_F64: return h->put_f64(h, b, row, 1), JV_OK;
+    case VIEW_AS: return h->view(h, b, row, b, IN, 0, 1, err);
+    case VIEW_OF: return h->view(h, b, OUT, b, row, 0, 1, err);
+    case WRITABLE: return h->writable(h, b, row, err) ? JV_OK : err->code;
+    case PARTIAL: return h->partial(h, b, row, "x", 1, err);
+    default: return read_row(h, b, row, err);
+    }
+}
+
+static const jv_opt stray_opts[] = {
+    JV_OPT(struct stray, call, "get", CALLS, "the function that is called"),
+    JV_OPT(struct stray, row, "99", "-2147483648..2147483647", "with which row"),
+    {0},
+};
 
 static const jv_opt source_opts[] = {JV_OPT(struct unruly, rule, "none", SOURCE_RULES, "which rule is broken"), {0}};
 
@@ -150,6 +202,16 @@ static const jv_stage stages[] = {
         .open = unruly_open,
         .poll = source_poll,
         .flush = source_flush,
+    },
+    {
+        .name = "stray",
+        .brief = "uses a row of any number",
+        .ctx_size = sizeof(struct stray),
+        .fields = fields,
+        .ports = ports,
+        .opts = stray_opts,
+        .open = stray_open,
+        .process = stray_process,
     },
 };
 
