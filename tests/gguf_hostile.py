@@ -36,7 +36,7 @@ REPRESENTATIVE = {
 }
 INI = """\
 [backend]
-plugin = plain
+plugin = cpu
 [model]
 plugin = llm/model
 path = model.gguf

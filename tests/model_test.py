@@ -34,7 +34,7 @@ class RealModel(jv.Case):
         rows = [{"prompt": "The capital of France is"}, {"prompt": "The capital of France is", "params": {"max_tokens": 2}},
                 {"prompt": "The capital of France is", "params": {"max_token": 2}}, {"prompt": "x", "params": {"path": "/etc/passwd"}}]
         self.write("rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-        ini = self.ini("[rows]\nplugin = jsonl\npath = rows.jsonl\ncolumns.prompt = utf8\ncolumns.params = json?\n[backend]\nplugin = plain\n"
+        ini = self.ini("[rows]\nplugin = jsonl\npath = rows.jsonl\ncolumns.prompt = utf8\ncolumns.params = json?\n[backend]\nplugin = cpu\n"
                        "[model]\nplugin = llm/model\nbackend = backend\npath = " + jv.MODEL + "\n[answer]\nplugin = llm/generate\nmodel = model\n"
                        "template = none\nmax_tokens = 6\n[out]\nplugin = jsonl\npath = out.jsonl\nfields = id, answer, tokens_out\n")
         result = self.jevons("run", ini)

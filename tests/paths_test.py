@@ -49,7 +49,7 @@ class Paths(jv.Case):
         self.told("[in]\nplugin = files\npath = *.pdf\n" + sink, [(3, "`path`: nothing matches *.pdf")])
         self.told("[in]\nplugin = text\ntext = x\n[e]\nplugin = exec\ncommand = cat\nsend = text\nfolder = dosc\n" + sink,
                   [(8, f"`folder`: dosc {no}, did you mean `docs`?")])
-        self.told("[m]\nplugin = llm/model\nbackend = b\npath = m.gguf\n[b]\nplugin = plain\n[t]\nplugin = text\ntext = x\n" + sink, [(4, f"`path`: m.gguf {no}")])
+        self.told("[m]\nplugin = llm/model\nbackend = b\npath = m.gguf\n[b]\nplugin = cpu\n[t]\nplugin = text\ntext = x\n" + sink, [(4, f"`path`: m.gguf {no}")])
         self.told(READ.format("in", "a.txt") + sink, [(0, f"[in] `path`: quite.other {no}")], "in.path=quite.other")
 
     def test_paths_are_those_of_their_file(self):

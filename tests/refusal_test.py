@@ -84,7 +84,7 @@ class Finding(jv.Case):
         self.assertEqual(result.status, 0, result.err)
         names = {line.split()[0]: line.split()[1] for line in result.lines}
         for name, kind in (("files", "source"), ("text", "source"), ("stdin", "source"), ("clean", "filter"), ("chunk", "filter"), ("prompt", "filter"),
-                           ("jsonl/write", "sink"), ("jsonl/read", "source"), ("stdout", "sink"), ("null", "sink"), ("llm/model", "resource"), ("llm/generate", "filter"), ("plain", "resource")):
+                           ("jsonl/write", "sink"), ("jsonl/read", "source"), ("stdout", "sink"), ("null", "sink"), ("llm/model", "resource"), ("llm/generate", "filter"), ("cpu", "resource")):
             self.assertEqual(names.get(name), kind, name)
         self.assertEqual(result.err, "")
 
