@@ -3,8 +3,8 @@
  * threads; a panel is made of its 16 rows unit by unit, all rows of a unit one after another, so that what is written
  * stays in the first cache.
  *
- * Of a quantised block the integers are first spread to a byte each, by type, and then packed, by bits: loops of a
- * fixed count over bytes that compilers make vectors of.
+ * A quantised block is first spread, by type: the low four bits of its integers to a byte each, the others to where they
+ * belong; then packed, by bits. The loops have fixed counts: compilers make vectors of them.
  */
 #include "pack.h"
 
@@ -23,7 +23,19 @@ uint64_t pack_panel_bytes(uint32_t type, uint64_t columns)
     return units > INT64_MAX / pack_unit_bytes(f) ? 0 : units * pack_unit_bytes(f);
 }
 
-/* ---- integers of a block of the file, a byte each ---- */
+/* ---- a block of the file, spread ---- */
+
+typedef struct spread {
+    uint8_t low[BK_SUPER];        /* 4 bits of each integer, or all 8 */
+    uint32_t high[BK_SUPER / 16]; /* of each group what its line of high bits has for this row */
+} spread;
+
+static inline uint32_t four_at(const uint8_t *p)
+{
+    uint32_t four;
+    memcpy(&four, p, sizeof four);
+    return four;
+}
 
 static inline void spread_nibbles(const uint8_t *restrict p, uint8_t *restrict low, uint8_t *restrict high, int n)
 {
@@ -33,79 +45,79 @@ static inline void spread_nibbles(const uint8_t *restrict p, uint8_t *restrict l
     }
 }
 
-/* The 32 bits of `word` to bit 4 of a byte each. */
-static inline void spread_fifth(const uint8_t *p, uint8_t *restrict q)
+/* Bit 4 j + b of 32 to bit j of byte b. The product brings bit b of four to bit 8 b, among others. */
+static inline uint32_t fifth_bits(const uint8_t *p)
 {
-    uint32_t word;
-    memcpy(&word, p, sizeof word);
-    for (int i = 0; i < 32; i++) q[i] |= (uint8_t)((word >> i & 1) << 4);
+    uint32_t word = four_at(p), r = 0;
+    for (int j = 0; j < 8; j++) r |= ((word >> 4 * j & 15) * 0x00204081 & 0x01010101) << j;
+    return r;
 }
 
-static inline void spread_q6(const uint8_t *restrict p, uint8_t *restrict q)
+/* Of a row of bytes, one for each column of a group, those bits of `mask` from `shift` on. */
+static inline uint32_t gather_bits(const uint8_t *p, int columns, int shift, uint32_t mask, int bits)
 {
-    const uint8_t *high = p + 128;
-    for (int half = 0; half < 2; half++, p += 64, high += 32, q += 128) {
-        spread_nibbles(p, q, q + 64, 64);
-        for (int i = 0; i < 32; i++) {
-            q[i] |= (uint8_t)(high[i] << 4 & 0x30);
-            q[i + 32] |= (uint8_t)(high[i] << 2 & 0x30);
-            q[i + 64] |= high[i] & 0x30;
-            q[i + 96] |= (uint8_t)(high[i] >> 2 & 0x30);
-        }
-    }
+    uint32_t r = 0;
+    for (int j = 0; j < columns / 4; j++) r |= (four_at(p + 4 * j) >> shift & mask) << j * bits;
+    return r;
 }
 
-/* d at the block's begin, but for Q6_K. */
-static inline void spread(uint32_t type, const uint8_t *p, uint8_t *restrict q)
+static inline void spread_q5k(const uint8_t *p, spread *s)
+{
+    for (int i = 0; i < 4; i++) spread_nibbles(p + 48 + 32 * i, s->low + 64 * i, s->low + 64 * i + 32, 32);
+    for (int g = 0; g < 8; g++) s->high[g] = gather_bits(p + 16, 32, g, 0x01010101, 1);
+}
+
+static inline void spread_q6k(const uint8_t *p, spread *s)
+{
+    for (int i = 0; i < 2; i++) spread_nibbles(p + 64 * i, s->low + 128 * i, s->low + 128 * i + 64, 64);
+    for (int g = 0; g < 16; g++)
+        s->high[g] = gather_bits(p + 128 + g / 8 * 32 + g % 2 * 16, 16, g % 8 / 2 * 2, 0x03030303, 2);
+}
+
+static inline __attribute__((always_inline)) void spread_block(uint32_t type, const uint8_t *p, spread *s)
 {
     switch (type) {
-    case BK_Q4_0: spread_nibbles(p + 2, q, q + 16, 16); break;
-    case BK_Q4_1: spread_nibbles(p + 4, q, q + 16, 16); break;
+    case BK_Q4_0: spread_nibbles(p + 2, s->low, s->low + 16, 16); break;
+    case BK_Q4_1: spread_nibbles(p + 4, s->low, s->low + 16, 16); break;
     case BK_Q5_0:
-        spread_nibbles(p + 6, q, q + 16, 16);
-        spread_fifth(p + 2, q);
+        spread_nibbles(p + 6, s->low, s->low + 16, 16);
+        s->high[0] = fifth_bits(p + 2);
         break;
     case BK_Q5_1:
-        spread_nibbles(p + 8, q, q + 16, 16);
-        spread_fifth(p + 4, q);
+        spread_nibbles(p + 8, s->low, s->low + 16, 16);
+        s->high[0] = fifth_bits(p + 4);
         break;
-    case BK_Q8_0: memcpy(q, p + 2, 32); break;
+    case BK_Q8_0: memcpy(s->low, p + 2, 32); break;
     case BK_Q4_K:
-    case BK_Q5_K:
-        for (int i = 0; i < 4; i++)
-            spread_nibbles(p + (type == BK_Q4_K ? 16 : 48) + 32 * i, q + 64 * i, q + 64 * i + 32, 32);
-        if (type == BK_Q4_K) break;
-        for (int g = 0; g < 8; g++)
-            for (int i = 0; i < 32; i++) q[32 * g + i] |= (uint8_t)((p[16 + i] >> g & 1) << 4);
+        for (int i = 0; i < 4; i++) spread_nibbles(p + 16 + 32 * i, s->low + 64 * i, s->low + 64 * i + 32, 32);
         break;
-    default: spread_q6(p, q);
+    case BK_Q5_K: spread_q5k(p, s); break;
+    default: spread_q6k(p, s);
     }
 }
 
 /* ---- into groups ---- */
 
-static inline void put_step(uint8_t *line, uint32_t lane, const uint8_t *four)
+static inline void put_step(uint8_t *line, uint32_t lane, uint32_t four)
 {
-    memcpy(line + 4 * lane, four, 4);
+    memcpy(line + 4 * lane, &four, sizeof four);
 }
 
-/* One row's integers of a group to lane `lane` of the group's lines. */
-static inline __attribute__((always_inline)) void put_group(pack_format f, const uint8_t *q, uint8_t *to, uint32_t lane)
+/* One row's integers of group g to lane `lane` of the group's lines. */
+static inline __attribute__((always_inline)) void put_group(pack_format f, const spread *s, uint32_t g, uint8_t *to,
+    uint32_t lane)
 {
     const uint32_t n = f.group, half = n / 2;
-    uint8_t both[16], high[4] = {0};
+    const uint8_t *q = s->low + g * n;
     if (f.bits == 8) {
-        for (uint32_t i = 0; i < n; i += 4) put_step(to + i * LANES, lane, q + i);
+        for (uint32_t i = 0; i < n; i += 4) put_step(to + i * LANES, lane, four_at(q + i));
         return;
     }
     if (f.bits > 4) {
-        for (uint32_t j = 0; j < n / 4; j++)
-            for (int b = 0; b < 4; b++) high[b] |= (uint8_t)(q[4 * j + b] >> 4 << j * (f.bits - 4));
-        put_step(to, lane, high);
+        put_step(to, lane, s->high[g]);
         to += PACK_LINE;
     }
-    for (uint32_t i = 0; i < half; i++) both[i] = (uint8_t)((q[i] & 15) | q[i + half] << 4);
-    for (uint32_t i = 0; i < half; i += 4) put_step(to + i * LANES, lane, both + i);
+    for (uint32_t i = 0; i < half; i += 4) put_step(to + i * LANES, lane, four_at(q + i) | four_at(q + half + i) << 4);
 }
 
 /* The same back. */
@@ -155,13 +167,13 @@ static inline void put_scales(const uint8_t *p, uint8_t *to, uint32_t lane)
     line[1] |= (uint32_t)(m[6] & 15) << 12 | (uint32_t)(m[7] & 15) << 28;
     line[2] |= (uint32_t)(m[4] >> 4) << 12 | (uint32_t)(m[5] >> 4) << 28;
     line[2] |= (uint32_t)(m[6] >> 4) << 14 | (uint32_t)(m[7] >> 4) << 30;
-    for (int i = 0; i < 3; i++) memcpy(to + i * PACK_LINE + 4 * lane, &line[i], 4);
+    for (int i = 0; i < 3; i++) put_step(to + i * PACK_LINE, lane, line[i]);
 }
 
 static inline void get_scales(const uint8_t *from, uint32_t lane, uint8_t *s, uint8_t *m)
 {
     uint32_t line[3];
-    for (int i = 0; i < 3; i++) memcpy(&line[i], from + i * PACK_LINE + 4 * lane, 4);
+    for (int i = 0; i < 3; i++) line[i] = four_at(from + i * PACK_LINE + 4 * lane);
     const int at[4] = {0, 16, 6, 22};
     for (int i = 0; i < 4; i++) {
         s[i] = line[0] >> at[i] & 63;
@@ -178,7 +190,7 @@ static inline __attribute__((always_inline)) void put_header(uint32_t type, pack
 {
     uint8_t *last = unit + f.header - PACK_LINE;
     if (type == BK_Q6_K) {
-        for (int i = 0; i < 4; i++) put_step(unit + i * PACK_LINE, lane, p + 192 + 4 * i);
+        for (int i = 0; i < 4; i++) put_step(unit + i * PACK_LINE, lane, four_at(p + 192 + 4 * i));
         put_half(last, lane, p + 208);
         memset(last + 32, 0, 32);
         return;
@@ -212,10 +224,10 @@ static inline __attribute__((always_inline)) void pack_blocks(uint32_t type, con
         uint8_t *data = unit + f.header + nth * groups * pack_group_bytes(f);
         for (uint32_t lane = 0; lane < n; lane++) {
             const uint8_t *p = from + lane * j->row_bytes + b * f.file_bytes;
-            uint8_t q[BK_SUPER];
-            spread(type, p, q);
+            spread s;
+            spread_block(type, p, &s);
             put_header(type, f, p, unit, nth, lane);
-            for (uint32_t g = 0; g < groups; g++) put_group(f, q + g * f.group, data + g * pack_group_bytes(f), lane);
+            for (uint32_t g = 0; g < groups; g++) put_group(f, &s, g, data + g * pack_group_bytes(f), lane);
         }
     }
 }
