@@ -72,7 +72,7 @@ static int32_t open_gguf(struct template *t, jv_err *err)
 int32_t template_open(void *ctx, const jv_host *h, jv_err *err)
 {
     struct template *t = ctx;
-    bool is_gguf;
+    bool is_gguf = false;
     t->h = h;
     int32_t rc = read_source(t, &is_gguf, err);
     if (rc != JV_OK) return rc;
