@@ -332,22 +332,60 @@ static void test_unused_tensors(void **state)
     close_chain(&p);
 }
 
-/* A weight that is not a number rejects the record and says so. */
+/* What generate and score answer to a model; BAD must be for a logit, which is named. */
+static void answer_of(const char *name, int32_t rc[2])
+{
+    static const char *const stages[] = {"generate", "score"}, *const fields[] = {"prompt", "text"};
+    static const int32_t good[] = {JV_OK, JV_DONE};
+    for (int i = 0; i < 2; i++) {
+        chain p = open_chain(name, 1, "", stages[i], i == 0 ? "template = none\nmax_tokens = 4" : "top = 2");
+        jv_err err = {0};
+        jv_buf *b = mock_record(p.stage, "a");
+        mock_put(b, fields[i], "the other");
+        rc[i] = mock_process(p.stage, b, &err);
+        if (rc[i] != good[i] && (rc[i] != JV_BAD || !strstr(err.text, "logit")))
+            fail_msg("%s, %s: %d, %s", name, stages[i], rc[i], err.text);
+        close_chain(&p);
+    }
+}
+
+/* A weight that is no number, or not a finite one, wherever it stands: the record is rejected. */
 static void test_not_a_number(void **state)
 {
-    make("odd", "llama", "f32", "t = g.tensor('output_norm.weight'); t.data = T.encode([float('nan')] * 64, T.T_F32)");
-    chain p = open_chain("odd", 1, "", "generate", "template = none\nmax_tokens = 4");
-    jv_err err = {0};
-    jv_buf *b = mock_record(p.stage, "a");
-    mock_put(b, "prompt", "the");
-    assert_int_equal(mock_process(p.stage, b, &err), JV_BAD);
-    if (!strstr(err.text, "not a number")) fail_msg("%s", err.text);
-    mock_free(p.stage);
-    assert_int_equal(open_stage(&p, "score", "", &err), JV_OK);
-    b = mock_record(p.stage, "a");
-    mock_put(b, "text", "the other");
-    assert_int_equal(mock_process(p.stage, b, &err), JV_BAD);
-    close_chain(&p);
+    static const char *const cases[][3] = {
+        {"llama", "f32", "t = g.tensor('output_norm.weight'); t.data = T.encode([float('nan')] * 64, T.T_F32)"},
+        {"llama", "f16", "t = g.tensor('blk.1.ffn_down.weight'); t.data = T.encode([float('inf')] * 8192, T.T_F16)"},
+        {"llama", "bf16", "t = g.tensor('blk.1.ffn_up.weight'); t.data = b'\\xff\\xff' * 8192"},
+        {"llama", "q8_0", "t = g.tensor('blk.0.attn_v.weight'); t.data = b'\\x00\\x7e' + t.data[2:]"},
+        {"llama", "q4_1", "t = g.tensor('blk.1.ffn_up.weight'); t.data = t.data[:2] + b'\\x00\\x7c' + t.data[4:]"},
+        {"llama", "q5_0", "t = g.tensor('token_embd.weight'); t.data = b'\\x00\\xfe' * (len(t.data) // 2)"},
+        {"qwen2", "q4_0", "t = g.tensor('blk.0.attn_q.bias'); t.data = T.encode([float('nan')] * 64, T.T_F32)"},
+        {"gemma3", "q5_1", "t = g.tensor('blk.5.attn_k_norm.weight'); t.data = T.encode([float('nan')] * 32, T.T_F32)"},
+        {"gemma3", "f32", "t = g.tensor('blk.2.post_ffw_norm.weight'); t.data = T.encode([float('inf')] * 32, T.T_F32)"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int32_t rc[2];
+        make("odd", cases[i][0], cases[i][1], cases[i][2]);
+        answer_of("odd", rc);
+        if (rc[0] != JV_BAD || rc[1] != JV_BAD) fail_msg("%s: %d, %d", cases[i][2], rc[0], rc[1]);
+    }
+}
+
+/* Tensors of any bytes: an answer, or a logit that is none. */
+static void test_damaged_tensors(void **state)
+{
+    static const char *const families[] = {"llama", "qwen2", "gemma3"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        int32_t rc[2];
+        make("odd", families[i % 3], types[i],
+            "for t in g.tensors:\n"
+            "    d = bytearray(t.data)\n"
+            "    for _ in range(max(1, len(d) // 500)): d[r.randrange(len(d))] = r.randrange(256)\n"
+            "    t.data = bytes(d)");
+        answer_of("odd", rc);
+        make("odd", families[(i + 1) % 3], types[i], "for t in g.tensors: t.data = r.randbytes(len(t.data))");
+        answer_of("odd", rc);
+    }
 }
 
 /* Every allocation of the host that a stage asks for fails once. */
@@ -391,6 +429,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_unused_tensors),
         cmocka_unit_test(test_not_a_number),
+        cmocka_unit_test(test_damaged_tensors),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, make_models, remove_folder);
