@@ -150,7 +150,9 @@ int32_t ask_open(struct generate *g, const jv_host *h, jv_err *err)
         return jv_fail(err, JV_BAD, "system is for input = text: messages bring their own");
     if (rc == JV_OK && g->input && g->template == LLM_TEMPLATE_NONE)
         return jv_fail(err, JV_BAD, "input = messages needs template = chat: nothing else makes a text of them");
-    if (rc == JV_OK && g->template == LLM_TEMPLATE_CHAT) rc = model->check_template(g->model.self, err);
+    jv_err why;
+    if (rc == JV_OK && g->template == LLM_TEMPLATE_CHAT && model->check_template(g->model.self, &why) != JV_OK)
+        return jv_fail(err, why.code, "%.460s (use template = none)", why.text);
     if (rc == JV_OK && g->max_tokens >= model->context(g->model.self))
         return jv_fail(err, JV_BAD,
             "max_tokens = %lld leaves no room for a prompt: the model's context holds %lld tokens",

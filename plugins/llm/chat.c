@@ -10,6 +10,7 @@ struct chat {
     jv_err wrong;    /* why there is no template */
     jv_str bos, eos; /* texts of these tokens, in the file; empty where it names none */
     bool objects;    /* the arguments of tool calls are to be objects, not strings of JSON */
+    bool shows_tools;
 };
 
 /* The text of a token as the vocabulary has it. */
@@ -29,27 +30,38 @@ static jv_str str(const char *s)
     return (jv_str){s, strlen(s)};
 }
 
-/* Some templates print a call's arguments with tojson and so want them as an object, others put the string of JSON that
- * they are at OpenAI's; nothing says which. So it is tried: an object is right when it comes out as JSON. */
-static bool wants_objects(chat *c)
+/* Whether what stands for `word` in a conversation comes out as JSON. */
+static bool shows(const chat *c, const char *messages, const char *tools, const char *word)
 {
-    static const char *conversations[] = {
-        "[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":"
-        "\"call00001\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":{\"argument\":1}}}]}]",
-        "[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":[{\"id\":"
-        "\"call00001\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":{\"argument\":1}}}]}]",
-    };
-    bool found = false;
-    c->objects = true; /* so that they stay what they are here */
-    for (size_t i = 0; i < sizeof conversations / sizeof *conversations && !found; i++) {
-        jinja_text out;
-        jv_err why;
-        if (chat_render(c, &(chat_input){.messages = str(conversations[i])}, &out, &why) != JV_OK) continue;
-        found = strstr(out.text, "\"argument\"") != NULL;
-        free(out.text);
-        free(out.trusted);
-    }
+    jinja_text out;
+    jv_err why;
+    chat_input in = {.messages = str(messages), .tools = tools ? str(tools) : (jv_str){0}};
+    if (chat_render(c, &in, &out, &why) != JV_OK) return false;
+    bool found = strstr(out.text, word) != NULL;
+    free(out.text);
+    free(out.trusted);
     return found;
+}
+
+#define USER "{\"role\":\"user\",\"content\":\"u\"}"
+#define CALL                                                                                                           \
+    "\"tool_calls\":[{\"id\":\"call00001\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":{"         \
+    "\"argument\":1}}}]"
+#define TOOL                                                                                                           \
+    "{\"type\":\"function\",\"function\":{\"name\":\"look_it_up\",\"description\":\"d\",\"parameters\":{\"type\":"     \
+    "\"object\","                                                                                                      \
+    "\"properties\":{\"of\":{\"type\":\"string\",\"description\":\"o\"}},\"required\":[\"of\"]}}}"
+
+/* What templates can do is said nowhere, so it is tried. Some print a call's arguments with tojson and want them as an
+ * object, others put the string of JSON that they are at OpenAI's: an object is right when it comes out as JSON. And
+ * some have no place for tools. */
+static void find_abilities(chat *c)
+{
+    c->objects = c->shows_tools = true; /* so that these stay what they are here */
+    bool objects = shows(c, "[" USER ",{\"role\":\"assistant\",\"content\":null," CALL "}]", NULL, "\"argument\"") ||
+                   shows(c, "[" USER ",{\"role\":\"assistant\",\"content\":\"a\"," CALL "}]", NULL, "\"argument\"");
+    c->shows_tools = shows(c, "[" USER "]", "[" TOOL "]", "look_it_up");
+    c->objects = objects;
 }
 
 int32_t chat_of_template(jv_str source, jv_str bos, jv_str eos, chat **out, jv_err *err)
@@ -60,7 +72,7 @@ int32_t chat_of_template(jv_str source, jv_str bos, jv_str eos, chat **out, jv_e
     c->eos = eos;
     int32_t rc = jinja_parse(source, &c->template, err);
     if (rc == JV_OK) {
-        c->objects = wants_objects(c);
+        find_abilities(c);
         *out = c;
     } else {
         chat_free(c);
@@ -84,9 +96,9 @@ int32_t chat_new(const gguf *g, const tokenizer *tok, chat **out, jv_err *err)
     chat *c = *out = calloc(1, sizeof *c);
     if (!c) return jv_fail(err, JV_FATAL, "no memory for a chat template");
     if (none)
-        jv_fail(&c->wrong, JV_BAD, "this file has no chat template (use template = none)");
+        jv_fail(&c->wrong, JV_BAD, "this file has no chat template");
     else
-        jv_fail(&c->wrong, JV_BAD, "the file's chat template: %.400s (use template = none)", why.text);
+        jv_fail(&c->wrong, JV_BAD, "the file's chat template: %.440s", why.text);
     return JV_OK;
 }
 
@@ -150,6 +162,10 @@ static int32_t put_globals(const chat *c, const chat_input *in, jinja_value *glo
     }
     if (jinja_put(globals, "messages", messages) < 0) return no_memory(err);
     if (in->tools.p) rc = chat_json(in->tools, "tools", CHAT_LIST, &tools, err);
+    if (tools && !c->shows_tools) {
+        jinja_value_free(tools);
+        return jv_fail(err, JV_BAD, "tools: the chat template has no place for them");
+    }
     if (rc != JV_OK) return rc;
     rc |= jinja_put(globals, "tools", tools ? tools : jinja_null());
     rc |= jinja_put(globals, "documents", jinja_null());

@@ -32,7 +32,7 @@ typedef struct chat_input {
  *   - content in parts becomes one string, the texts of the parts with newlines between; other parts than texts are BAD
  *   - the arguments of a tool call become an object or a string of JSON, whichever the template can print
  *   - content of an assistant's message with tool calls is null where it is missing or empty
- * BAD also when JSON is wrong or not what is wanted here, and when the template refuses. */
+ * BAD also when JSON is wrong or not what is wanted here, when the template refuses, and when it leaves tools out. */
 int32_t chat_render(const chat *c, const chat_input *in, jinja_text *out, jv_err *err);
 
 #endif

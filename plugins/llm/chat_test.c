@@ -66,7 +66,8 @@ static bool check_case(const json_t *c)
     int32_t rc = chat_render(made, &(chat_input){.messages = str(messages), .tools = str(offered)}, &out, &err);
     bool same = output ? rc == JV_OK && out.n == json_string_length(output) &&
                              memcmp(out.text, json_string_value(output), out.n) == 0
-                       : rc == JV_BAD && strstr(err.text, "line ");
+                       : rc == JV_BAD && (strstr(err.text, "line ") ||
+                                             strstr(err.text, json_string_value(json_object_get(c, "error"))));
     if (!same)
         print_error("%s, %s:\n%s\nis:\n%s\n", by, name, output ? json_string_value(output) : "an error",
             rc == JV_OK ? out.text : err.text);

@@ -66,7 +66,10 @@ static int32_t open_gguf(struct template *t, jv_err *err)
     if (rc == JV_OK) rc = tokenizer_new(t->gguf, &tok, err);
     if (rc == JV_OK) rc = chat_new(t->gguf, tok, &t->chat, err);
     tokenizer_free(tok);
-    return rc == JV_OK ? chat_check(t->chat, err) : rc;
+    jv_err why;
+    if (rc == JV_OK && chat_check(t->chat, &why) != JV_OK)
+        return jv_fail(err, why.code, "%.200s: %.280s", t->path, why.text);
+    return rc;
 }
 
 int32_t template_open(void *ctx, const jv_host *h, jv_err *err)

@@ -11,6 +11,7 @@ prompt began to open the thinking. The environment is that of the transformers l
 import copy
 import json
 import os
+import re
 import sys
 
 import jinja2
@@ -111,6 +112,8 @@ def prepared(messages, objects):
 
 
 def render(template, values):
+    if values["tools"] and not re.search(r"\btools\b", template):
+        return {"error": "the chat template has no place for them"}
     try:
         return {"output": ENV.from_string(template).render(**values)}
     except Exception as e:  # what Python refuses must be refused
@@ -122,7 +125,10 @@ def main():
     for name, (bos, eos, objects) in TEMPLATES.items():
         with open(os.path.join(HERE, name + ".jinja"), encoding="utf-8", newline="") as f:
             template = f.read()
+        shows_tools = re.search(r"\btools\b", template)
         for title, (messages, tools) in CONVERSATIONS.items():
+            if title != "tools offered" and not shows_tools:
+                tools = None
             values = {"messages": prepared(messages, objects), "tools": tools, "documents": None, "add_generation_prompt": True,
                       "bos_token": bos, "eos_token": eos}
             case = {"template": name, "bos": bos, "eos": eos, "name": title, "messages": messages, "tools": tools, **render(template, values)}
