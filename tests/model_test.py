@@ -46,6 +46,26 @@ class RealModel(jv.Case):
         self.assertRegex(why[0], "`max_token`.*did you mean `max_tokens`")
         self.assertIn("`path`", why[1])
 
+    def test_a_conversation_and_its_prompt(self):
+        """What template.ini prints, taken as it is, is what a conversation is answered by."""
+        talk = [{"role": "user", "content": "The capital of France is Paris. Say: Paris."}, {"role": "assistant", "content": "Paris."},
+                {"role": "user", "content": [{"type": "text", "text": "Say it again."}]}]
+        self.write("talk.jsonl", json.dumps({"messages": talk}) + "\n")
+        prompt = self.jevons("run", "--quiet", config("template"), "conversations.path=talk.jsonl", "model.path=" + jv.MODEL).text
+        self.assertTrue(prompt.endswith("<|im_start|>user\nSay it again.<|im_end|>\n<|im_start|>assistant\n\n"), prompt)
+        ini = self.ini("[rows]\nplugin = jsonl\npath = talk.jsonl\ncolumns.messages = json\n[backend]\nplugin = cpu\n"
+                       "[model]\nplugin = llm/model\nbackend = backend\npath = " + jv.MODEL + "\n[answer]\nplugin = llm/generate\nmodel = model\n"
+                       "in = messages\ninput = messages\nmax_tokens = 8\nlogprobs = 2\nstop = Par\n[out]\nplugin = jsonl\npath = out.jsonl\n"
+                       "fields = answer, finish, logprobs, tokens_in\n")
+        result = self.jevons("run", ini)
+        self.assertEqual(result.status, 0, result.err)
+        row = json.loads(self.read("out.jsonl"))
+        self.assertNotIn("Par", row["answer"])
+        self.assertGreater(row["tokens_in"], 30)
+        for token in row["logprobs"]:
+            self.assertEqual(len(token["top"]), 2)
+            self.assertEqual(token["top"][0], [token["token"], token["logprob"]])  # greedy
+
 
 if __name__ == "__main__":
     if not os.path.exists(jv.MODEL):
