@@ -223,12 +223,11 @@ static bool set_error(struct jvc_stage *s, jv_buf *b, const jv_err *why)
 static void to_dead_letters(struct jvc_stage *s, jv_buf *b, const jv_err *why)
 {
     jv_err err;
-    if (!jvc_dead_write(s->pl, s, b, why, &err))
-        fail(s, b, &err);
-    else if (s->stop_on_error)
-        fail(s, b, why);
+    bool written = jvc_dead_write(s->pl, s, b, why, &err);
+    if (!written) why = &err;
+    if (!written || s->stop_on_error) fail(s, b, why);
     jvc_places_leave(b->node, &s->after, why);
-    jvc_node_worsen(b->node, JV_BAD, why);
+    jvc_node_worsen(b->node, written ? JV_BAD : JV_FATAL, why);
     jvc_buf_release(s->pl, b);
 }
 

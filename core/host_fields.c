@@ -106,7 +106,8 @@ int32_t jvc_host_view(const jv_host *h, jv_buf *b, int32_t row, const jv_buf *of
 {
     const struct jvc_row_of *from = row_of(self(h), of_row), *to = row_of(self(h), row);
     jv_str s = jvc_host_get(h, of, of_row);
-    if (!from || !to || from->kind != JVC_SLOT || !of->v[from->at].block)
+    if (!settable(self(h), b, row, JV_UTF8)) return not_settable("sets", row, err);
+    if (!from || from->kind != JVC_SLOT || !of->v[from->at].block)
         return jv_fail(err, JV_FATAL, "the plugin views row %d, which holds no bytes", of_row);
     if (at > s.n || n > s.n - at) return jv_fail(err, JV_FATAL, "the plugin views bytes %zu+%zu of %zu", at, n, s.n);
     if (to->type == JV_UTF8 && !(jvc_utf8_boundary(s.p, s.n, at) && jvc_utf8_boundary(s.p, s.n, at + n)))

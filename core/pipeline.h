@@ -197,7 +197,8 @@ struct jvc_stage {
     bool faulty;                     /* something in its section is wrong: it is not opened */
     bool cut_off;                    /* something it reads, or what that reads, is not known: it is not opened */
     bool unsure;                     /* it, or something above it, could not be opened: not all columns are known */
-    bool open, opened_well, started; /* open was called, and said yes */
+    bool open, opened_well;          /* open was called, and said yes */
+    atomic_bool started;             /* looked at by whoever stops the run */
 
     struct jvc_input *inputs;
     uint32_t n_inputs;

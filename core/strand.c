@@ -326,10 +326,12 @@ static void *thread_main(void *arg)
 
 static void settle_waiting(struct jvc_stage *s, jv_buf *b)
 {
-    if (b->partial)
+    if (b->partial) {
         jvc_buf_release(s->pl, b);
-    else
-        jvc_drop_cancelled(s, b, s->def->flags & JV_MERGE ? &s->after : &s->reach);
+        return;
+    }
+    jvc_count(&s->flow[b->lane].in, JVC_STATISTICS);
+    jvc_drop_cancelled(s, b, s->def->flags & JV_MERGE ? &s->after : &s->reach);
 }
 
 bool jvc_strand_drain(struct jvc_strand *st)

@@ -242,8 +242,7 @@ static void judge_sums(struct trial *t)
         const struct sums *is = &t->run->sum[i], *must = &t->must.sum[i];
         enum kind k = t->g->s[i].kind;
         int64_t in = is_source(k) ? t->came.begun[i] : is->in;
-        bool never_ran = t->must.failed && !in;
-        if (!is_split(k) && !never_ran && in != is->out + is->dropped + is->rejected + is->cancelled)
+        if (!is_split(k) && in != is->out + is->dropped + is->rejected + is->cancelled)
             wrong(t,
                 "s%d: %" PRId64 " in, but %" PRId64 " out, %" PRId64 " dropped, %" PRId64 " rejected, %" PRId64
                 " cancelled",
