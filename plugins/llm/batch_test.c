@@ -36,8 +36,9 @@ static int make_models(void **state)
     if (!mkdtemp(dir)) return -1;
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         char line[8192];
-        snprintf(line,
-            sizeof line, "python3 -B -c \"import sys; sys.path.insert(0, '%s/tests'); import tiny_gguf as T; %s; g.save('%s/%s.gguf')\"",
+        snprintf(line, sizeof line,
+            "python3 -B -c \"import sys; sys.path.insert(0, '%s/tests'); import tiny_gguf as T; %s; "
+            "g.save('%s/%s.gguf')\"",
             top, models[i][1], dir, models[i][0]);
         if (system(line) != 0) return -1;
     }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define AUTO_CONTEXT 4096u
 #define AUTO_CONTEXTS 4u /* that the cache holds */
@@ -74,10 +75,9 @@ static uint64_t total_of(engine *e, uint32_t n_blocks)
     return engine_memory(e).total;
 }
 
-/* As many blocks as the memory has room for; `least` fit. */
-static uint32_t most_blocks(engine *e, uint32_t least, uint64_t memory)
+/* As many blocks as fit the memory, of least..most; `least` do. */
+static uint32_t most_blocks(engine *e, uint32_t least, uint32_t most, uint64_t memory)
 {
-    uint32_t most = MAX_BLOCKS;
     while (least < most) {
         uint32_t middle = least + (most - least + 1) / 2;
         if (total_of(e, middle) <= memory)
@@ -88,27 +88,34 @@ static uint32_t most_blocks(engine *e, uint32_t least, uint64_t memory)
     return least;
 }
 
+/* What this machine has at all. */
+static uint64_t machine_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX - 1;
+}
+
 int32_t engine_fit(engine *e, const engine_size *size, jv_err *err)
 {
     uint32_t made_for = net_shape_of(e->net)->context;
+    uint64_t bound = size->memory ? size->memory : machine_memory();
     e->context = size->context ? size->context : made_for < AUTO_CONTEXT ? made_for : AUTO_CONTEXT;
     e->chunk = size->chunk;
     e->sequences = size->sequences;
     e->kv_type = size->kv_type;
-    uint32_t least = blocks_of(e->context), contexts = e->sequences < AUTO_CONTEXTS ? e->sequences : AUTO_CONTEXTS;
-    uint64_t total = total_of(e, least);
-    if (engine_memory(e).cache == UINT64_MAX)
+    e->blocks = blocks_of(e->context);
+    engine_need need = engine_memory(e);
+    if (need.cache == UINT64_MAX)
         return jv_fail(err, JV_BAD, "kv = %s: the backend cannot keep heads of %u numbers so", kv_name(e->kv_type),
             net_shape_of(e->net)->head_dim);
-    if (total == UINT64_MAX || (size->memory && total > size->memory)) {
-        engine_need need = engine_memory(e);
+    if (need.total > bound) {
         char sum[256];
         engine_print_need(&need, sum, sizeof sum);
-        if (total == UINT64_MAX) return jv_fail(err, JV_BAD, "context = %u: the memory for it is %s", e->context, sum);
-        return jv_fail(err, JV_BAD, "memory = %.1f MiB is not enough for a context of %u tokens: %s", mib(size->memory),
-            e->context, sum);
+        return jv_fail(err, JV_BAD, "memory = %s%.1f MiB is not enough for a context of %u tokens: %s",
+            size->memory ? "" : "auto, which is this machine's ", mib(bound), e->context, sum);
     }
-    e->blocks = size->memory ? most_blocks(e, least, size->memory) : least * contexts;
+    uint32_t contexts = e->sequences < AUTO_CONTEXTS ? e->sequences : AUTO_CONTEXTS;
+    e->blocks = most_blocks(e, e->blocks, size->memory ? MAX_BLOCKS : e->blocks * contexts, bound);
     return JV_OK;
 }
 

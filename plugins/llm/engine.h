@@ -1,7 +1,8 @@
 /*
- * engine.h: a model file made ready to answer: network, tokenizer, template, the cache, and the scheduler that runs them
- * for all who want something. Life: engine_open reads and checks the file; engine_fit settles sizes; engine_start
- * takes the memory; then engine_generate, engine_score and engine_tokenize from any thread; engine_close from any state.
+ * engine.h: a model file made ready to answer: network, tokenizer, template, the cache, and the scheduler that runs
+ * them for all who want something. Life: engine_open reads and checks the file; engine_fit settles sizes; engine_start
+ * takes the memory; then engine_generate, engine_score and engine_tokenize from any thread; engine_close from any
+ * state.
  */
 #ifndef ENGINE_H
 #define ENGINE_H
@@ -35,8 +36,8 @@ typedef struct engine {
 typedef struct engine_size {
     uint32_t context; /* 0: what the model was made for, at most 4096 */
     uint32_t chunk, sequences, kv_type;
-    uint64_t memory; /* most bytes of all together; the cache takes what the rest leaves. 0: no limit, and a cache of
-                        four contexts, or `sequences` if these are fewer */
+    uint64_t memory; /* most bytes of all together; the cache takes what the rest leaves. 0: what the machine has, and a
+                        cache of at most four contexts, or `sequences` if these are fewer */
 } engine_size;
 
 /* Bytes; a sum that does not fit is UINT64_MAX. */
@@ -50,7 +51,7 @@ typedef struct engine_need {
 const char *kv_name(uint32_t type); /* "f16" */
 
 int32_t engine_open(engine *e, const char *path, const bk_api *bk, void *bk_self, jv_err *err);
-/* JV_OK, or BAD: not even a cache of one context fits the memory, or what can be counted. */
+/* JV_OK, or BAD: not even a cache of one context fits the memory, or the backend cannot keep such heads so. */
 int32_t engine_fit(engine *e, const engine_size *size, jv_err *err);
 engine_need engine_memory(const engine *e);
 /* "weights 93.8 MiB mapped and 0.0 MiB copied, KV ..., scratch ...: 200.0 MiB in all" */

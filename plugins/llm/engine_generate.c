@@ -113,6 +113,7 @@ static int32_t check_fit(const engine *e, size_t prompt, int64_t max_tokens, jv_
 static int32_t prepare(generation *g, size_t i, bool *ended, jv_err *err)
 {
     const token_list *prompt = &g->prompt.tokens;
+    uint32_t most = (uint32_t)(prompt->n + (size_t)g->req->max_tokens);
     one *o = &g->kept->one[i];
     sequence *s = &g->job.task[i].seq;
     o->reply = reply_new(g->req, &g->e->tags, (uint32_t)i, g->prompt.thinking, err);
@@ -120,8 +121,7 @@ static int32_t prepare(generation *g, size_t i, bool *ended, jv_err *err)
     o->sampler = sampler_new(g->req, (uint32_t)i);
     if (!o->sampler) return jv_fail(err, JV_FATAL, "no memory for a sampler");
     int32_t rc = sampler_prompt(o->sampler, prompt->ids, prompt->n, err);
-    if (rc == JV_OK)
-        rc = sequence_init(s, prompt->ids, (uint32_t)prompt->n, (uint32_t)(prompt->n + (size_t)g->req->max_tokens), err);
+    if (rc == JV_OK) rc = sequence_init(s, prompt->ids, (uint32_t)prompt->n, most, err);
     if (rc != JV_OK) return rc;
     s->cache = true;
     int32_t act = reply_begin(o->reply, err);

@@ -1,7 +1,7 @@
 /*
- * scheduler.h: one thread that runs a model for all who want something of it, in steps: each takes the next token of every
- * sequence that is being made and up to `chunk` tokens of prompts, whoever they are of, through the network at once.
- * What a sequence gives does not depend on its company, since no row of the network does.
+ * scheduler.h: one thread that runs a model for all who want something of it, in steps: each takes the next token of
+ * every sequence that is being made and up to `chunk` tokens of prompts, whoever they are of, through the network at
+ * once. What a sequence gives does not depend on its company, since no row of the network does.
  *
  * Who runs: see queue.h for the order. A sequence is let in when the cache has room for its tokens and a block for each
  * that may still grow. When the cache is full nevertheless, the one that came last goes back to the queue and is
@@ -55,9 +55,9 @@ struct sched_job {
      * others may be forked from those that run. It is settled when all that were begun have ended. */
     sched_task *task;
     uint32_t n_tasks;
-    /* In the scheduler's thread: the logits behind token `want` of a sequence, which may be changed; then `want` moves on
-     * by one. It may push tokens, and fork. A sequence has ended when no row of it is wanted any more. JV_OK, or < 0
-     * with err, which ends the job. */
+    /* In the scheduler's thread: the logits behind token `want` - 1 of a sequence, which may be changed; `want` has moved
+     * on. It may push tokens, and fork. A sequence has ended when no row of it is wanted any more. JV_OK, or < 0 with
+     * err, which ends the job. */
     int32_t (*on_row)(sched_job *job, sched_task *t, float *logits, jv_err *err);
     /* In that thread too, in each step: nonzero ends the job with JV_CANCELLED. May be null. */
     int32_t (*stopped)(void *user);

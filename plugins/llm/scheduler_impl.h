@@ -1,5 +1,5 @@
-/* scheduler_impl.h: what the files of the scheduler share: scheduler.c (jobs and the thread), admit.c (who runs), step.c (what
- * they do). All but what the lock guards belongs to the thread. */
+/* scheduler_impl.h: what the files of the scheduler share: scheduler.c (jobs and the thread), admit.c (who runs),
+ * step.c (what they do). All but what the lock guards belongs to the thread. */
 #ifndef SCHEDULER_IMPL_H
 #define SCHEDULER_IMPL_H
 

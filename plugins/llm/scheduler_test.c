@@ -1,7 +1,7 @@
 /*
- * scheduler_test.c: the scheduler over a toy network whose logits are a hash of all tokens before, read from the blocks of
- * the cache: each answer must be the one that its prompt gives alone, whatever the company, the size of the cache, of
- * the steps, and who is sent back or gives up meanwhile.
+ * scheduler_test.c: the scheduler over a toy network whose logits are a hash of all tokens before, read from the blocks
+ * of the cache: each answer must be the one that its prompt gives alone, whatever the company, the size of the cache,
+ * of the steps, and who is sent back or gives up meanwhile.
  */
 #include "scheduler_impl.h"
 
@@ -421,8 +421,8 @@ static void test_closed(void **unused)
     toy_free(t);
 }
 
-/* Steps until the first row of the one that waits longest, where each in turn has room for all it may come to: no one is
- * ever sent back. The same prompts, the same lengths. */
+/* Steps until the first row of the one that waits longest, where each in turn has room for all it may come to: no one
+ * is ever sent back. The same prompts, the same lengths. */
 static uint64_t longest_wait(const request *r, uint32_t n, uint32_t blocks, uint32_t sequences, uint32_t chunk)
 {
     uint64_t step = 0, longest = 0;

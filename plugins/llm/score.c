@@ -135,6 +135,7 @@ int32_t score_process(void *ctx, jv_buf *b, jv_err *err)
     job j = {.h = s->h, .b = b};
     llm_score_request req = {
         .struct_size = sizeof req,
+        .priority = s->h->priority(s->h, b),
         .bos = s->bos,
         .text = s->h->get(s->h, b, IN),
         .top = s->top,

@@ -36,8 +36,8 @@ int32_t sequence_init(sequence *s, const int32_t *tokens, uint32_t n, uint32_t m
 void sequence_destroy(sequence *s); /* holds no blocks; {0} is fine */
 void sequence_push(sequence *s, int32_t id);
 
-/* Where it holds nothing yet. 1: what the tree has of its first `want` tokens is its own now, and it has room for all n;
- * `spare` blocks could still be taken. 0: there is no such room, nothing is held. FATAL: a copy failed. */
+/* Where it holds nothing yet. 1: what the tree has of its first `want` tokens is its own now, and it has room for all
+ * n; `spare` blocks could still be taken. 0: there is no such room, nothing is held. FATAL: a copy failed. */
 int32_t sequence_enter(sequence *s, kv_pool *p, uint32_t spare, jv_err *err);
 /* Full blocks that are done go to the tree; those of the next tokens that it has meanwhile come from there. */
 void sequence_share(sequence *s, kv_pool *p);

@@ -19,7 +19,7 @@ static void add_run(sched *s, sched_task *t, uint32_t n)
     }
 }
 
-/* A token of each that has one left to do, so that nobody who reads along waits for a prompt; then prompts, in parts. */
+/* A token of each that has one left to do, so that no answer waits for a prompt; then prompts, in parts. */
 static void make_batch(sched *s)
 {
     uint32_t left = s->size.chunk;
