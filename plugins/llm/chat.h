@@ -27,7 +27,8 @@ typedef struct chat_input {
 
 /* out->text with a mark per byte of what is the template's (jinja.h); the texts given are none of it. The names of a
  * template are those that the transformers library gives it: messages, tools, documents (none), add_generation_prompt
- * (true), bos_token, eos_token, and those of `values`. Messages are taken as they come, but for what OpenAI's have and
+ * (true), bos_token, eos_token, and those of `values`; strftime_now tells the date that `values` has as "now", and is not
+ * there without. Messages are taken as they come, but for what OpenAI's have and
  * templates do not know:
  *   - content in parts becomes one string, the texts of the parts with newlines between; other parts than texts are BAD
  *   - the arguments of a tool call become an object or a string of JSON, whichever the template can print

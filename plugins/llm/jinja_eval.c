@@ -84,7 +84,7 @@ static value look_up(render *r, const node *n)
     const value *v = jj_map_get(&r->j, r->globals, (value){.type = V_STRING, .s = &n->name});
     if (v) return *v;
     const builtin *fn = jj_find(jj_functions, n->name);
-    if (fn) return (value){.type = V_FUNCTION, .function = fn};
+    if (fn && (fn->fn != jj_strftime_now || r->j.now)) return (value){.type = V_FUNCTION, .function = fn};
     return (value){.type = V_UNDEFINED, .s = &n->name};
 }
 
@@ -184,7 +184,9 @@ static value eval_call(render *r, const node *n, value caller)
     case V_MACRO: return call_macro(r, f.macro, &c, caller);
     case V_METHOD: c.self = f.method->self; return jj_apply(&c, f.method->fn);
     case V_FUNCTION: return jj_apply(&c, f.function);
-    case V_UNDEFINED: jj_fail(&r->j, "\"%.*s\" is undefined, so it cannot be called", JJ_SHOW(*f.s));
+    case V_UNDEFINED:
+        if (jj_is(*f.s, "strftime_now")) jj_fail(&r->j, "the template wants the date: give it as \"now\"");
+        jj_fail(&r->j, "\"%.*s\" is undefined, so it cannot be called", JJ_SHOW(*f.s));
     default: jj_fail(&r->j, "%s cannot be called", jj_type_name(f));
     }
 }
@@ -453,6 +455,9 @@ static bool run(render *r, buf *out)
     value globals = jj_import(&r->j, r->given);
     if (globals.type != V_MAP) jj_fail(&r->j, "the values to render with are %s, not a dict", jj_type_name(globals));
     r->globals = globals.map;
+    static const text name = {"now", NULL, 3};
+    const value *now = jj_map_get(&r->j, r->globals, (value){.type = V_STRING, .s = &name});
+    if (now && now->type == V_STRING) r->j.now = now->s;
     r->out = out;
     push(r, NULL);
     exec(r, r->t->body);

@@ -4,8 +4,8 @@
  *     jinja_parse.c   tags to nodes;  jinja_expr.c  expressions to nodes
  *     jinja_eval.c    nodes and values to text
  * with the operators in jinja_ops.c and jinja_arith.c, the filters in jinja_filters.c, jinja_seq.c, jinja_case.c and
- * jinja_json.c, the tests in jinja_tests.c, the methods and functions in jinja_methods.c, strings in jinja_text.c, the
- * values of the caller in jinja_value.c, and memory, budgets and errors in jinja_job.c.
+ * jinja_json.c, the tests in jinja_tests.c, the methods and functions in jinja_methods.c and jinja_time.c, strings in
+ * jinja_text.c, the values of the caller in jinja_value.c, and memory, budgets and errors in jinja_job.c.
  *
  * Everything made while parsing lives as long as the template, everything made while rendering as long as the render:
  * both take memory from a job that is freed at once, so that an error can leave by longjmp from any depth. Strings,
@@ -41,8 +41,9 @@ typedef struct job {
     text source; /* of the template: to turn offsets into lines */
     uint32_t at; /* offset of what is being worked on */
     uint32_t depth;
-    uint32_t steps; /* taken so far */
-    size_t memory;  /* bytes in use */
+    uint32_t steps;  /* taken so far */
+    size_t memory;   /* bytes in use */
+    const text *now; /* what strftime_now tells; null: it is not defined */
     struct chunk *chunks;
     char *room; /* what is left of the newest chunk */
     size_t room_n;
@@ -225,6 +226,7 @@ extern const builtin jj_filters[], jj_tests[], jj_functions[];
 const builtin *jj_find_method(value self, text name);
 value jj_apply(call *c, const builtin *b);
 value jj_tojson(call *c);
+value jj_strftime_now(call *c);
 int64_t jj_arg_int(call *c, int i, int64_t absent);
 text jj_arg_text(call *c, int i);
 /* Shared by filters and methods; a text of c->self. */

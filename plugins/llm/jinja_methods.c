@@ -405,6 +405,7 @@ const builtin jj_functions[] = {
     {"dict", dict, NULL, 0},
     {"namespace", namespace, NULL, 0},
     {"raise_exception", raise_exception, "message", 1},
+    {"strftime_now", jj_strftime_now, "format", 1},
     {"lipsum", unsupported, NULL, 0},
     {"cycler", unsupported, NULL, 0},
     {"joiner", unsupported, NULL, 0},

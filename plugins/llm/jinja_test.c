@@ -178,6 +178,40 @@ static void test_python(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* ---- time ---- */
+
+static void tells(const char *now, const char *source, const char *expected)
+{
+    jinja_value *globals = jinja_map();
+    jinja_text out;
+    jv_err err;
+    if (now) assert_int_equal(jinja_put(globals, "now", jinja_string(str(now), false)), JV_OK);
+    int32_t rc = render(str(source), globals, &out, &err);
+    const char *said = rc == JV_OK ? out.text : err.text;
+    if (rc == JV_OK ? strcmp(said, expected) != 0 : !strstr(said, expected)) fail_msg("%s\nnot: %s", said, expected);
+    free_text(&out);
+    jinja_value_free(globals);
+}
+
+/* The clock is never asked. */
+static void test_time(void **state)
+{
+    tells("2025-01-31", "{{ strftime_now('%d %b %Y|%A, %B %-d|%j %U %%') }}", "31 Jan 2025|Friday, January 31|031 04 %");
+    tells("2024-02-29T23:05:59", "{{ strftime_now(\"%H:%M:%S %I %p\") }}", "23:05:59 11 PM");
+    tells(NULL, "{{ strftime_now is defined }}", "False");
+    tells("2024-02-29", "{{ strftime_now is defined }} {{ strftime_now('') }}.", "True .");
+    tells(NULL, "{{ strftime_now('%Y') }}", "the template wants the date");
+    tells("2025-02-29", "{{ strftime_now('%Y') }}", "a date is wanted");
+    tells("2025-13-01", "{{ strftime_now('%Y') }}", "a date is wanted");
+    tells("2025-01-01T24:00:00", "{{ strftime_now('%Y') }}", "a date is wanted");
+    tells("today", "{{ strftime_now('%Y') }}", "a date is wanted");
+    tells("2025-01-01", "{{ strftime_now('%s') }}", "does not support \"%s\"");
+    tells("2025-01-01", "{{ strftime_now('%-Z') }}", "does not support \"%-Z\"");
+    tells("2025-01-01", "{{ strftime_now('%') }}", "does not support \"%\"");
+    tells("2025-01-01", "{{ strftime_now('%-') }}", "does not support \"%-\"");
+    tells("2025-01-01", "{{ strftime_now(1) }}", "line 1");
+}
+
 /* ---- trust ---- */
 
 /* In `trust`, 1 stands for a byte the template wrote and 0 for one that came in. */
@@ -507,6 +541,7 @@ int main(int argc, char **argv)
     if (argc > 2) source_dir = argv[2];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_python),
+        cmocka_unit_test(test_time),
         cmocka_unit_test(test_trust),
         cmocka_unit_test(test_trusted_value),
         cmocka_unit_test(test_places),

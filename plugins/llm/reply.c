@@ -49,7 +49,8 @@ reply *reply_new(const llm_request *req, const reply_tags *tags, uint32_t answer
     r->stop = -1;
     bool apart = req->reasoning != LLM_REASONING_INLINE;
     r->think = think_new(!apart ? THINK_ANSWER : thinking ? THINK_INSIDE : THINK_BEGIN);
-    if (stops_new(&r->stops, req->stop, req->n_stop, err) == JV_OK) return r;
+    size_t n_stop = req->reasoning == LLM_REASONING_ONLY ? 0 : req->n_stop; /* no answer to look at */
+    if (stops_new(&r->stops, req->stop, n_stop, err) == JV_OK) return r;
     reply_free(r);
     return NULL;
 }
