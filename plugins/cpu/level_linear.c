@@ -247,12 +247,27 @@ SIMD_INLINE void multiply(uint32_t type, int width, const uint8_t *panel, uint64
         multiply_blocks(f, width, panel, columns, x, to);
 }
 
+/* The widest tile whose sums the registers of a level hold, or nearly. Where that is not much the width is no constant:
+ * it would buy little and cost three times the code. */
+#define ARGUMENTS const uint8_t *panel, uint64_t columns, const linear_tile *x, float *to
+#if SIMD_RANK >= SIMD_RANK_avx2
 #define WIDTH(type, width)                                                                                             \
-    static void multiply_##type##_##width(const uint8_t *panel, uint64_t columns, const linear_tile *x, float *to)     \
+    static void multiply_##type##_##width(ARGUMENTS)                                                                   \
     {                                                                                                                  \
         multiply(BK_##type, width, panel, columns, x, to);                                                             \
     }
-/* The widest tile whose sums the registers of a level hold, or nearly. */
+#else
+#define ANY(type)                                                                                                      \
+    static __attribute__((noinline, noclone)) void multiply_##type(int width, ARGUMENTS)                               \
+    {                                                                                                                  \
+        multiply(BK_##type, width, panel, columns, x, to);                                                             \
+    }
+#define WIDTH(type, width)                                                                                             \
+    static void multiply_##type##_##width(ARGUMENTS)                                                                   \
+    {                                                                                                                  \
+        multiply_##type(width, panel, columns, x, to);                                                                 \
+    }
+#endif
 #if SIMD_RANK == SIMD_RANK_avx512
 #define MOST 16
 #define TYPE(type) WIDTH(type, 1) WIDTH(type, 2) WIDTH(type, 4) WIDTH(type, 8) WIDTH(type, 16)
@@ -265,7 +280,7 @@ SIMD_INLINE void multiply(uint32_t type, int width, const uint8_t *panel, uint64
 #define ROW(type) [BK_##type] = {multiply_##type##_1, multiply_##type##_2, multiply_##type##_4, multiply_##type##_8}
 #else
 #define MOST 4
-#define TYPE(type) WIDTH(type, 1) WIDTH(type, 2) WIDTH(type, 4)
+#define TYPE(type) ANY(type) WIDTH(type, 1) WIDTH(type, 2) WIDTH(type, 4)
 #define ROW(type) [BK_##type] = {multiply_##type##_1, multiply_##type##_2, multiply_##type##_4}
 #endif
 

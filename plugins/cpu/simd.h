@@ -29,8 +29,9 @@
 /* Kernels are made from one text by giving it constants; that they arrive there must not be left to a heuristic. */
 #define SIMD_INLINE static inline __attribute__((always_inline, unused))
 
-/* Loops over vectors that shall stay in registers, where there are enough of these. */
-#if SIMD_RANK < SIMD_RANK_avx2
+/* Loops over vectors that shall stay in registers, where there are enough of these; not in builds that watch every
+ * access, which would take minutes. */
+#if SIMD_RANK < SIMD_RANK_avx2 || defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 #define SIMD_UNROLL
 #elif defined __clang__
 #define SIMD_UNROLL _Pragma("clang loop unroll(full)")
