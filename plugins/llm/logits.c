@@ -99,25 +99,24 @@ int32_t logits_scan(logits *l, jv_err *err)
 
 /* ---- exponentials ------------------------------------------------------------------------------------------------ */
 
-/* x = k ln 2 + r, |r| <= ln 2 / 2; e^r by its series, whose first term left out is below 1e-16; 2^k put in as exponent.
+/* x = k ln 2 + r, |r| <= ln 2 / 2; e^r by its series, whose first term left out is below 1e-14; 2^k put in as exponent.
  * ln 2 is in two parts, of which k times the first is exact. No branches, so that a loop over it becomes vector code. */
 static inline double exp_of(double x)
 {
     static const double round = 0x1.8p52; /* added, the integer part stands in the lowest bits */
     double shifted = x * 0x1.71547652b82fep+0 + round, k = shifted - round;
-    double r = x - k * 0x1.62e42feep-1 - k * 0x1.a39ef35793c76p-33, e = 1 + r * (1.0 / 13);
-    e = 1 + r * (1.0 / 12) * e;
-    e = 1 + r * (1.0 / 11) * e;
-    e = 1 + r * (1.0 / 10) * e;
-    e = 1 + r * (1.0 / 9) * e;
-    e = 1 + r * (1.0 / 8) * e;
-    e = 1 + r * (1.0 / 7) * e;
-    e = 1 + r * (1.0 / 6) * e;
-    e = 1 + r * (1.0 / 5) * e;
-    e = 1 + r * (1.0 / 4) * e;
-    e = 1 + r * (1.0 / 3) * e;
-    e = 1 + r * (1.0 / 2) * e;
-    e = 1 + r * e;
+    double r = x - k * 0x1.62e42feep-1 - k * 0x1.a39ef35793c76p-33, e = 1.0 / 39916800;
+    e = e * r + 1.0 / 3628800;
+    e = e * r + 1.0 / 362880;
+    e = e * r + 1.0 / 40320;
+    e = e * r + 1.0 / 5040;
+    e = e * r + 1.0 / 720;
+    e = e * r + 1.0 / 120;
+    e = e * r + 1.0 / 24;
+    e = e * r + 1.0 / 6;
+    e = e * r + 0.5;
+    e = e * r + 1;
+    e = e * r + 1;
     uint64_t bits, power;
     memcpy(&bits, &e, sizeof bits);
     memcpy(&power, &shifted, sizeof power);
@@ -131,25 +130,24 @@ double logits_exp(double x)
     return exp_of(x);
 }
 
-double logits_weight(const logits *l, int32_t id, double temperature)
+double logits_weight(const logits *l, int32_t id, double scale)
 {
-    return exp_of(((double)l->v[id] - (double)l->v[l->id]) / temperature);
+    return exp_of(((double)l->v[id] - (double)l->v[l->id]) * scale);
 }
 
-static inline __attribute__((always_inline)) void weigh(const float *v, uint32_t n, double best, double temperature,
-    double *to)
+static inline __attribute__((always_inline)) void weigh(const float *v, uint32_t n, double best, double scale, double *to)
 {
-    for (uint32_t i = 0; i < n; i++) to[i] = exp_of(((double)v[i] - best) / temperature);
+    for (uint32_t i = 0; i < n; i++) to[i] = exp_of(((double)v[i] - best) * scale);
 }
 
-WITH_AVX2(weigh, (const float *v, uint32_t n, double best, double temperature, double *to), (v, n, best, temperature, to))
+WITH_AVX2(weigh, (const float *v, uint32_t n, double best, double scale, double *to), (v, n, best, scale, to))
 
 #define LANES 8 /* sums at once: element i of a block belongs to sum i % 8, and these are added in order */
 
-static double sum_block(const float *v, uint32_t n, double best, double temperature)
+static double sum_block(const float *v, uint32_t n, double best, double scale)
 {
     double weight[LOGITS_BLOCK], lane[LANES] = {0}, sum = 0;
-    weigh_fast(v, n, best, temperature, weight);
+    weigh_fast(v, n, best, scale, weight);
     for (uint32_t i = n; i % LANES; i++) weight[i] = 0;
     for (uint32_t i = 0; i < n; i += LANES)
         for (uint32_t k = 0; k < LANES; k++) lane[k] += weight[i + k];
@@ -157,12 +155,12 @@ static double sum_block(const float *v, uint32_t n, double best, double temperat
     return sum;
 }
 
-double logits_sum(const logits *l, double temperature, double *sum)
+double logits_sum(const logits *l, double scale, double *sum)
 {
     double total = 0, best = l->v[l->id];
     for (uint32_t b = 0; b < l->blocks; b++) {
         uint32_t at = b * LOGITS_BLOCK, n = l->n - at < LOGITS_BLOCK ? l->n - at : LOGITS_BLOCK;
-        sum[b] = sum_block(l->v + at, n, best, temperature);
+        sum[b] = sum_block(l->v + at, n, best, scale);
         total += sum[b];
     }
     return total;
@@ -170,9 +168,9 @@ double logits_sum(const logits *l, double temperature, double *sum)
 
 /* ---- the likeliest ----------------------------------------------------------------------------------------------- */
 
-uint32_t logits_gather(const logits *l, double temperature, double depth, int32_t *id)
+uint32_t logits_gather(const logits *l, double scale, double depth, int32_t *id)
 {
-    double least = (double)l->v[l->id] - depth * temperature;
+    double least = (double)l->v[l->id] - depth / scale;
     least -= fabs(least) * 1e-9; /* rather one too many */
     uint32_t n = 0;
     for (uint32_t b = 0; b < l->blocks; b++) {

@@ -21,13 +21,13 @@ int32_t logits_scan(logits *l, jv_err *err);
 
 /* exp(x) for x <= 0, relative error below 1e-14; 0 below -700. The same everywhere, which libm's is not. */
 double logits_exp(double x);
-/* exp((v - the largest) / temperature): 1 for the likeliest. */
-double logits_weight(const logits *l, int32_t id, double temperature);
+/* exp((v - the largest) * scale): 1 for the likeliest. scale > 0, finite. */
+double logits_weight(const logits *l, int32_t id, double scale);
 /* The weights of all, added up; and of each block, to sum (blocks). */
-double logits_sum(const logits *l, double temperature, double *sum);
+double logits_sum(const logits *l, double scale, double *sum);
 
 /* Those whose weight is e^-depth or more, and maybe a few just below; in ascending order. Returns how many. */
-uint32_t logits_gather(const logits *l, double temperature, double depth, int32_t *id);
+uint32_t logits_gather(const logits *l, double scale, double depth, int32_t *id);
 /* The k largest, best first, the lower id first among equals. k <= n. */
 void logits_top(const logits *l, uint32_t k, int32_t *id);
 

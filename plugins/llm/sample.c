@@ -79,7 +79,8 @@ typedef struct special {
 } special;
 
 struct sampler {
-    double temperature, top_p, min_p, presence, frequency, repetition;
+    double scale; /* 1 / temperature; 0: greedy */
+    double top_p, min_p, presence, frequency, repetition;
     uint32_t top_k; /* 0: off */
     uint64_t state; /* of the random numbers */
     special *v;     /* each token once */
@@ -125,11 +126,13 @@ static special *entry(sampler *s, int32_t id)
     return &s->v[*slot - 1];
 }
 
+#define COLDEST 1e-30 /* 1 / temperature must be finite; no two logits are so close that this matters */
+
 sampler *sampler_new(const llm_request *req, uint32_t answer)
 {
     sampler *s = calloc(1, sizeof *s);
     if (!s) return NULL;
-    s->temperature = req->temperature;
+    s->scale = req->temperature > 0 ? 1 / fmax(req->temperature, COLDEST) : 0;
     s->top_p = req->top_p;
     s->min_p = req->min_p;
     s->top_k = req->top_k < UINT32_MAX ? (uint32_t)req->top_k : 0;
@@ -216,12 +219,12 @@ static int32_t draw_among(sampler *s, const sample_room *r, uint32_t m)
 /* Anything of the vocabulary: first a block, then one of its tokens. */
 static int32_t draw_any(sampler *s, const sample_room *r, const logits *l)
 {
-    double u = random_unit(&s->state) * logits_sum(l, s->temperature, r->sum), sum = 0;
+    double u = random_unit(&s->state) * logits_sum(l, s->scale, r->sum), sum = 0;
     uint32_t b = 0;
     while (b < r->blocks && u >= sum + r->sum[b]) sum += r->sum[b++];
     int32_t last = l->id;
     for (uint32_t i = b * LOGITS_BLOCK; i < l->n && i / LOGITS_BLOCK == b; i++) {
-        double weight = logits_weight(l, (int32_t)i, s->temperature);
+        double weight = logits_weight(l, (int32_t)i, s->scale);
         if (weight > 0) last = (int32_t)i;
         sum += weight;
         if (u < sum) break;
@@ -231,7 +234,7 @@ static int32_t draw_any(sampler *s, const sample_room *r, const logits *l)
 
 static void weigh(const sampler *s, const sample_room *r, const logits *l, uint32_t m)
 {
-    for (uint32_t i = 0; i < m; i++) r->weight[i] = logits_weight(l, r->id[i], s->temperature);
+    for (uint32_t i = 0; i < m; i++) r->weight[i] = logits_weight(l, r->id[i], s->scale);
 }
 
 /* How many of m ranked candidates hold top_p of their sum. */
@@ -249,17 +252,17 @@ static uint32_t cut_top_p(const sampler *s, const sample_room *r, uint32_t m)
 static uint32_t nucleus(const sampler *s, const sample_room *r, const logits *l)
 {
     static const double depths[] = {4, 8, 16, 32, INFINITY};
-    double goal = s->top_p * logits_sum(l, s->temperature, r->sum);
+    double goal = s->top_p * logits_sum(l, s->scale, r->sum);
     uint32_t kept = 0, n = 0;
     for (uint32_t i = 0; i < sizeof depths / sizeof *depths; i++) {
         double held = 0;
-        n = logits_gather(l, s->temperature, depths[i], r->id);
+        n = logits_gather(l, s->scale, depths[i], r->id);
         ranking rank = {l->v, r->id, n};
         ranking_init(&rank);
         for (kept = 0; kept < n && (kept == 0 || held < goal);) {
             int32_t id = ranking_next(&rank);
             r->id[n - ++kept] = id;
-            held += logits_weight(l, id, s->temperature);
+            held += logits_weight(l, id, s->scale);
         }
         if (held >= goal) break;
     }
@@ -286,7 +289,7 @@ static uint32_t cut_min_p(const sampler *s, const sample_room *r, uint32_t m)
 /* Steps 4 to 9. */
 static int32_t choose(sampler *s, const sample_room *r, const logits *l)
 {
-    if (s->temperature == 0) return l->id;
+    if (s->scale == 0) return l->id;
     bool few = s->top_k && s->top_k < l->n;
     if (!few && s->top_p == 1 && s->min_p == 0) return draw_any(s, r, l);
     uint32_t m;
@@ -298,7 +301,7 @@ static int32_t choose(sampler *s, const sample_room *r, const logits *l)
     } else if (s->top_p < 1) {
         m = nucleus(s, r, l);
     } else {
-        m = logits_gather(l, s->temperature, -log(s->min_p), r->id);
+        m = logits_gather(l, s->scale, -log(s->min_p), r->id);
         weigh(s, r, l, m);
     }
     return draw_among(s, r, cut_min_p(s, r, m));

@@ -8,7 +8,7 @@
  *      OpenAI's API defines them)
  *   3. bias: l + bias. What 1 to 3 make is rounded to a float once
  *   4. greedy (temperature 0): the largest l, the lowest id among equals. Done
- *   5. temperature: l / temperature
+ *   5. temperature: l / temperature, which counts as at least 1e-30
  *   6. top_k: the k largest, lower ids first among equals
  *   7. top_p: of those, as softmax has them, the smallest set of likeliest ones that holds at least top_p
  *   8. min_p: of those, the ones at least min_p times as likely as the likeliest
