@@ -7,7 +7,6 @@ usage: llama_peer.py MODEL THREADS
 Input, one JSON object a line:
     {"test": "prefill", "tokens": 512, "context": 0}             one sequence, after `context` tokens of its own
     {"test": "decode", "tokens": 64, "sequences": 8, "context": 128}
-    {"test": "start", ...}                                       see peers.py: a process of its own
 Output: {"tok_s": ..., "settings": "flash attention off"}: the better of flash attention off and on, each once.
 """
 
