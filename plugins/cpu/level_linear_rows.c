@@ -48,17 +48,19 @@ SIMD_INLINE scaling scaling_of(int32_t most_bits)
     return (scaling){most / 127.0f, inverse};
 }
 
-/* Integers of 32 columns, and minus the sums of both halves. In a block that has no scale they are 0, though NaN times
- * 0 is not. */
-SIMD_INLINE void quantise(values v, scaling s, int8_t *to, int32_t minus_sum[2])
+typedef struct integers {
+    vi a, b;
+} integers;
+
+/* 32 columns. In a block that has no scale they are 0, though NaN times 0 is not. */
+SIMD_INLINE integers quantise(values v, scaling s, int8_t *to)
 {
     vi keep = vi_set(s.inverse == 0 ? 0 : -1);
-    vi a = vi_and(vi_round(vf_mul(v.a, vf_set(s.inverse))), keep);
-    vi b = vi_and(vi_round(vf_mul(v.b, vf_set(s.inverse))), keep);
-    vi_store_low8(to, a);
-    vi_store_low8(to + 16, b);
-    minus_sum[0] = -vi_sum(a);
-    minus_sum[1] = -vi_sum(b);
+    integers q = {vi_and(vi_round(vf_mul(v.a, vf_set(s.inverse))), keep),
+        vi_and(vi_round(vf_mul(v.b, vf_set(s.inverse))), keep)};
+    vi_store_low8(to, q.a);
+    vi_store_low8(to + 16, q.b);
+    return q;
 }
 
 static void to_floats(const linear_rows *r, uint32_t row, const float *x, float factor)
@@ -77,11 +79,11 @@ static void to_blocks(const linear_rows *r, uint32_t row, const float *x, float 
         uint64_t at = k / 32 * r->width + row;
         values v = load_values(r, x, factor, k);
         scaling s = scaling_of(vi_most(sizes(v)));
-        int32_t minus[2];
-        quantise(v, s, (int8_t *)r->to.values + at * 32, minus);
+        integers q = quantise(v, s, (int8_t *)r->to.values + at * 32);
+        int32_t sum = vi_sum(vi_add(q.a, q.b));
         r->to.scale[at] = s.d;
-        r->to.minus_sum[at] = minus[0] + minus[1];
-        r->to.scaled_sum[at] = s.d * (float)-r->to.minus_sum[at];
+        r->to.minus_sum[at] = -sum;
+        r->to.scaled_sum[at] = s.d * (float)sum;
     }
 }
 
@@ -95,12 +97,12 @@ static void to_supers(const linear_rows *r, uint32_t row, const float *x, float 
         r->to.scale[super] = s.d;
         for (uint32_t i = 0; i < BK_SUPER / 32; i++) {
             uint64_t block = k / 32 + i;
-            int32_t minus[2];
-            quantise(load_values(r, x, factor, k + i * 32), s, (int8_t *)r->to.values + (block * r->width + row) * 32,
-                minus);
-            r->to.minus_sum[2 * block * r->width + row] = minus[0];
-            r->to.minus_sum[(2 * block + 1) * r->width + row] = minus[1];
-            r->to.sums[super * 8 + i] = (int16_t) - (minus[0] + minus[1]);
+            integers q = quantise(load_values(r, x, factor, k + i * 32), s,
+                (int8_t *)r->to.values + (block * r->width + row) * 32);
+            int32_t first = vi_sum(q.a), second = vi_sum(q.b);
+            r->to.minus_sum[2 * block * r->width + row] = -first;
+            r->to.minus_sum[(2 * block + 1) * r->width + row] = -second;
+            r->to.sums[super * 8 + i] = (int16_t)(first + second);
         }
     }
 }

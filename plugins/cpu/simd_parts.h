@@ -122,9 +122,14 @@ SIMD_INLINE vi vi_or_and(vi a, vi b, vi mask)
     SIMD_EACH(vi, a.p[i] | (b.p[i] & mask.p[i]));
 }
 
+SIMD_INLINE simd_i32 simd_more(simd_i32 a, simd_i32 b)
+{
+    return (a & (a > b)) | (b & ~(a > b));
+}
+
 SIMD_INLINE vi vi_max(vi a, vi b)
 {
-    SIMD_EACH(vi, (a.p[i] & (a.p[i] > b.p[i])) | (b.p[i] & ~(a.p[i] > b.p[i])));
+    SIMD_EACH(vi, simd_more(a.p[i], b.p[i]));
 }
 
 /* Shifts of each lane by a constant. */
@@ -154,9 +159,10 @@ SIMD_INLINE int32_t vi_sum(vi a)
 
 SIMD_INLINE int32_t vi_most(vi a)
 {
-    int32_t all[SIMD_LANES], r = INT32_MIN;
-    vi_store(all, a);
-    for (int l = 0; l < SIMD_LANES; l++) r = all[l] > r ? all[l] : r;
+    vi m = a;
+    for (int i = 1; i < SIMD_PARTS; i++) m.p[0] = simd_more(m.p[0], a.p[i]);
+    int32_t r = m.p[0][0];
+    for (int l = 1; l < SIMD_NATIVE; l++) r = m.p[0][l] > r ? m.p[0][l] : r;
     return r;
 }
 
