@@ -258,7 +258,7 @@ SIMD_INLINE void multiply(uint32_t type, int width, const uint8_t *panel, uint64
     }
 #else
 #define ANY(type)                                                                                                      \
-    static __attribute__((noinline, noclone)) void multiply_##type(int width, ARGUMENTS)                               \
+    static __attribute__((noinline)) void multiply_##type(int width, ARGUMENTS)                                        \
     {                                                                                                                  \
         multiply(BK_##type, width, panel, columns, x, to);                                                             \
     }
