@@ -11,6 +11,7 @@ struct chat {
     jv_str bos, eos; /* texts of these tokens, in the file; empty where it names none */
     bool objects;    /* the arguments of tool calls are to be objects, not strings of JSON */
     bool shows_tools;
+    chat *with_tools; /* another, for conversations with tools; null: there is none */
 };
 
 /* The text of a token as the vocabulary has it. */
@@ -80,11 +81,12 @@ int32_t chat_of_template(jv_str source, jv_str bos, jv_str eos, chat **out, jv_e
     return rc;
 }
 
-int32_t chat_new(const gguf *g, const tokenizer *tok, chat **out, jv_err *err)
+/* The template under a key; JV_OK also when there is none or a wrong one. FATAL: no memory. */
+static int32_t of_key(const gguf *g, const tokenizer *tok, const char *key, chat **out, jv_err *err)
 {
     jv_str source = {0};
     jv_err why;
-    int32_t rc = gguf_get_string(g, "tokenizer.chat_template", &source, &why);
+    int32_t rc = gguf_get_string(g, key, &source, &why);
     bool none = rc == 1;
     if (rc == JV_OK)
         rc = chat_of_template(source, token_text(g, tokenizer_bos(tok)), token_text(g, tokenizer_eos(tok)), out, &why);
@@ -102,9 +104,24 @@ int32_t chat_new(const gguf *g, const tokenizer *tok, chat **out, jv_err *err)
     return JV_OK;
 }
 
+int32_t chat_new(const gguf *g, const tokenizer *tok, chat **out, jv_err *err)
+{
+    static const char with_tools[] = "tokenizer.chat_template.tool_use";
+    jv_str source;
+    jv_err why;
+    int32_t rc = of_key(g, tok, "tokenizer.chat_template", out, err);
+    if (rc != JV_OK || gguf_get_string(g, with_tools, &source, &why) == 1) return rc;
+    rc = of_key(g, tok, with_tools, &(*out)->with_tools, err);
+    if (rc == JV_OK) return rc;
+    chat_free(*out);
+    *out = NULL;
+    return rc;
+}
+
 void chat_free(chat *c)
 {
     if (!c) return;
+    chat_free(c->with_tools);
     jinja_free(c->template);
     free(c);
 }
@@ -179,6 +196,7 @@ static int32_t put_globals(const chat *c, const chat_input *in, jinja_value *glo
 int32_t chat_render(const chat *c, const chat_input *in, jinja_text *out, jv_err *err)
 {
     *out = (jinja_text){0};
+    if (in->tools.p && c->with_tools) c = c->with_tools;
     int32_t rc = chat_check(c, err);
     if (rc != JV_OK) return rc;
     jinja_value *globals = jinja_map();

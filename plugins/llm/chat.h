@@ -10,7 +10,8 @@
 
 typedef struct chat chat;
 
-/* JV_OK also for a file whose template is missing or wrong: chat_check and chat_render then say what it is, so that
+/* `tokenizer.chat_template`, and for conversations with tools `tokenizer.chat_template.tool_use` where a file has both.
+ * JV_OK also for a file whose template is missing or wrong: chat_check and chat_render then say what it is, so that
  * requests that need none are served. FATAL: no memory. */
 int32_t chat_new(const gguf *g, const tokenizer *tok, chat **out, jv_err *err);
 /* Of a template by itself, with the texts of these tokens. All three are to outlive it. BAD: the template is wrong. */
