@@ -29,7 +29,7 @@ const jv_field template_fields[] = {
 };
 
 const jv_opt template_options[] = {
-    JV_OPT(struct template, path, NULL, "path", "a model, a GGUF file; or a file with a Jinja template"),
+    JV_OPT(struct template, path, NULL, "path read", "a model, a GGUF file; or a file with a Jinja template"),
     JV_OPT(struct template, default_tools, "", "", "a JSON list of tools, where the record has no field `tools`"),
     JV_OPTF(struct template, values, JV_PER_RECORD, "", "", "a JSON object: more names for the template"),
     JV_OPT(struct template, bos, "", "", "text of the token for the beginning; empty: as a GGUF file says"),
