@@ -15,8 +15,8 @@
 
 #include <stddef.h>
 
-/* How far before its use a line is asked for. Hardware sees the stream, too, but is too late with it at every width;
- * nearer and farther were slower. */
+/* How far before its use a line is asked for. The processor sees the stream by itself, too, but too late, at every
+ * width; 2 KiB were too near, from 4 on it made no difference. */
 #define AHEAD 8192
 
 #define AT_ONCE 4 /* columns whose sums of a group are made side by side: what hides the latency of a product */
