@@ -1,6 +1,6 @@
 /*
  * net_test.c: networks of all families over the backend of net_backend.c, on tiny models with random weights: their
- * probabilities against tests/llama_ref.py, which shares nothing with them; which operations they are made of; batches
+ * probabilities against tests/net_ref.py, which shares nothing with them; which operations they are made of; batches
  * of several sequences, memory, faults, cancellation. Where jv_cpu.so lies beside the file of argument 1, its
  * probabilities and batches too.
  * Arguments: the built jv_llm.so, and the top source folder.
@@ -68,7 +68,7 @@ static double *reference(const char *name, size_t vocabulary)
     char line[8192];
     snprintf(line, sizeof line, "echo ");
     for (int i = 0; i < N; i++) snprintf(line + strlen(line), sizeof line - strlen(line), "%d ", id_of(i));
-    snprintf(line + strlen(line), sizeof line - strlen(line), "| python3 -B %s/tests/llama_ref.py %s/%s.gguf", top, dir,
+    snprintf(line + strlen(line), sizeof line - strlen(line), "| python3 -B %s/tests/net_ref.py %s/%s.gguf", top, dir,
         name);
     FILE *f = popen(line, "r");
     assert_non_null(f);

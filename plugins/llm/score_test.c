@@ -1,6 +1,6 @@
 /*
  * score_test.c: llm/score and llm/tokenize on tiny models over jv_cpu.so: every probability against
- * tests/llama_ref.py, windows, limits; the same bytes whatever the threads and portions; bytes without a token.
+ * tests/net_ref.py, windows, limits; the same bytes whatever the threads and portions; bytes without a token.
  * Arguments: the built jv_llm.so (jv_cpu.so lies beside it), and the top source folder.
  */
 #include "stage_rig.h"
@@ -65,7 +65,7 @@ static int32_t score_text(chain *p, const char *text, llm_score_request req, sco
     return rc;
 }
 
-/* Asks tests/llama_ref.py for the probabilities after the last of ids[begin..end) of each window; a row a window. */
+/* Asks tests/net_ref.py for the probabilities after the last of ids[begin..end) of each window; a row a window. */
 static double *reference(const char *name, const int32_t *ids, size_t (*window)[2], size_t n, size_t vocabulary)
 {
     char path[128], line[8192];
@@ -77,7 +77,7 @@ static double *reference(const char *name, const int32_t *ids, size_t (*window)[
         fputc('\n', f);
     }
     fclose(f);
-    snprintf(line, sizeof line, "python3 -B %s/tests/llama_ref.py %s/%s.gguf < %s", top, dir, name, path);
+    snprintf(line, sizeof line, "python3 -B %s/tests/net_ref.py %s/%s.gguf < %s", top, dir, name, path);
     f = popen(line, "r");
     assert_non_null(f);
     double *rows = malloc(n * vocabulary * sizeof *rows);

@@ -2,7 +2,7 @@
 """What a model of the families llama, qwen2 and gemma3 computes, by the formulas, in 64-bit floats and plain lists; for files with F32
 tensors.
 
-    llama_ref.py MODEL.gguf < SEQUENCES
+    net_ref.py MODEL.gguf < SEQUENCES
 
 Each line of the input is a sequence of token ids. For each of its positions a line is printed: the natural logarithm of the
 probability of every token of the vocabulary to come next. Shares nothing with the engine: it has a reader of its own.
