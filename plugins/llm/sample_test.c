@@ -141,7 +141,7 @@ static void check_draws(const llm_request *q, const float *row, const past *befo
     free(count);
 }
 
-static const int32_t prompt[] = {1, 3, 3, 7}, made[] = {6, 0, 6, 6};
+static const int32_t prompt[] = {1, 3, 3, 2}, made[] = {6, 0, 6, 6};
 static const past none = {0}, some = {prompt, made, 4, 4};
 
 static void test_temperature(void **state)
@@ -155,10 +155,10 @@ static void test_temperature(void **state)
 
 static void test_cuts(void **state)
 {
-    static const double top_ps[] = {1, 0.9, 0.5, 1e-9}, min_ps[] = {0, 0.2, 0.9};
+    static const double top_ps[] = {1, 0.9, 0.5, 1e-9}, min_ps[] = {0, 0.2, 0.9, 1};
     for (int64_t top_k = 0; top_k <= N; top_k++)
         for (int i = 0; i < 4; i++)
-            for (int k = 0; k < 3; k++) {
+            for (int k = 0; k < 4; k++) {
                 llm_request q = plain(1.3, (uint64_t)(top_k + 31 * i + 97 * k));
                 q.top_k = top_k;
                 q.top_p = top_ps[i];
@@ -172,7 +172,7 @@ static void test_penalties(void **state)
     static const llm_bias bias[] = {{5, 1.5}, {6, -0.25}, {2, -INFINITY}};
     for (int which = 0; which < 16; which++) {
         llm_request q = plain(1, (uint64_t)which);
-        if (which & 1) q.repetition_penalty = 1.3;
+        if (which & 1) q.repetition_penalty = 1.7;
         if (which & 2) q.presence_penalty = 0.7;
         if (which & 4) q.frequency_penalty = -0.4;
         if (which & 8) q.bias = bias;
@@ -236,6 +236,9 @@ static void test_greedy(void **state)
         assert_int_equal(greedy(v, LARGE), i);
         v[i] = v[LARGE - 1] = -1;
     }
+    v[5] = -0.0f;
+    v[2000] = 0.0f; /* of another block, and equal */
+    assert_int_equal(greedy(v, LARGE), 5);
 }
 
 static void test_greedy_penalties(void **state)
