@@ -70,6 +70,17 @@ SIMD_INLINE void vi_store(void *p, vi a)
 }
 
 /* 16 bytes or halves, widened. */
+#if SIMD_WIDE
+SIMD_INLINE vi vi_load_s8(const void *p)
+{
+    SIMD_EACH(vi, (simd_i32)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)((const char *)p + 8 * i))));
+}
+
+SIMD_INLINE vi vi_load_u16(const void *p)
+{
+    SIMD_EACH(vi, (simd_i32)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p + i)));
+}
+#else
 SIMD_INLINE vi vi_load_s8(const void *p)
 {
     const int8_t *from = p;
@@ -86,6 +97,7 @@ SIMD_INLINE vi vi_load_u16(const void *p)
     for (int l = 0; l < SIMD_LANES; l++) all[l] = from[l];
     return vi_load(all);
 }
+#endif
 
 /* The low byte of each lane. */
 SIMD_INLINE void vi_store_low8(void *p, vi a)
