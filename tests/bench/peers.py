@@ -98,11 +98,12 @@ class Jevons:
 
     def speed(self, ask):
         argv = [self.args.jevons, "run", "--quiet", os.path.join(CONFIGS, "bench.ini"), f"model.path={self.model}"]
-        argv += [f"backend.cores={self.args.threads}", "bench.rounds=1", f"bench.context={ask['context']}"]
+        argv += [f"backend.cores={self.args.threads}", "bench.rounds=1"]
         if ask["test"] == "prefill":
-            argv += [f"bench.prefill={ask['tokens']}", "bench.decode=0"]
+            argv += [f"bench.prefill={ask['tokens']}", f"bench.behind={ask['context']}", "bench.decode=0"]
         else:
-            argv += ["bench.prefill=0", f"bench.decode={ask['tokens']}", f"bench.sequences={ask['sequences']}"]
+            argv += ["bench.prefill=0", f"bench.decode={ask['tokens']}", f"bench.sequences={ask['sequences']}",
+                     f"bench.context={ask['context']}"]
         out = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
         told = [t for t in map(json.loads, out.splitlines()) if t["test"] == ask["test"]]
         if len(told) != 1:
