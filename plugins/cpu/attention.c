@@ -141,9 +141,15 @@ static void append_part(const work *w, uint32_t thread, uint32_t threads)
     }
 }
 
-static bool begins_split(const attention_item *item)
+static void join_item(const work *w, attention_item item, uint64_t begin, uint64_t end)
 {
-    return item->partial != UINT64_MAX && item->span == item->begin;
+    for (uint32_t h = 0; h < item.heads; h++) {
+        uint64_t at = (uint64_t)h * item.rows, from = begin > at ? begin - at : 0;
+        uint64_t to = end <= at ? 0 : end - at < item.rows ? end - at : item.rows;
+        if (from < to) w->c->level->attention->join(&w->j, &item, (uint32_t)from, (uint32_t)to);
+        item.kv_head++;
+        item.partial += item.all * partial_floats(w->j.kv, item.rows);
+    }
 }
 
 /* Rows whose spans lie in room->partial, a part of them each. */
@@ -152,10 +158,10 @@ static void join_part(const work *w, uint32_t thread, uint32_t threads)
     uint64_t begin = share_cut(w->split_rows, thread, threads), end = share_cut(w->split_rows, thread + 1, threads);
     uint64_t at = 0;
     for (const attention_item *item = w->room->item; item < w->room->item + w->n_items && at < end; item++) {
-        if (!begins_split(item)) continue;
-        uint64_t from = begin > at ? begin - at : 0, to = end - at < item->rows ? end - at : item->rows;
-        if (from < to) w->c->level->attention->join(&w->j, item, (uint32_t)from, (uint32_t)to);
-        at += item->rows;
+        if (item->partial == UINT64_MAX || item->span != item->begin) continue;
+        uint64_t rows = (uint64_t)item->heads * item->rows;
+        if (begin < at + rows) join_item(w, *item, begin > at ? begin - at : 0, end - at);
+        at += rows;
     }
 }
 
@@ -190,7 +196,7 @@ static attention_item tile_at(const work *w, uint32_t run, uint32_t first, uint3
 {
     const bk_run *r = &w->j.batch->runs[run];
     uint32_t left = r->n * w->j.group - row, window = w->j.a->window;
-    attention_item item = {.first = first, .run = run, .row = row, .rows = left < TILE_ROWS ? left : TILE_ROWS};
+    attention_item item = {.first = first, .run = run, .heads = 1, .row = row, .rows = left < TILE_ROWS ? left : TILE_ROWS};
     uint32_t pos = r->pos + row / w->j.group, last = r->pos + (row + item.rows - 1) / w->j.group;
     item.begin = window && pos >= window ? (pos - window + 1) / SPAN : 0;
     item.all = last / SPAN - item.begin + 1;
@@ -211,20 +217,22 @@ static uint64_t all_spans(const work *w)
     uint64_t sum = 0;
     for (uint32_t run = 0; run < w->j.batch->n_runs; run++)
         for (uint32_t row = 0; row <= last_tile(w, run); row += TILE_ROWS) sum += tile_at(w, run, 0, row).all;
-    return sum * w->j.a->kv_heads;
+    return sum;
 }
 
 /* Adds a tile as one item, or as several of `limit` spans when it has more and there is room for their sums. */
 static void add_tile(work *w, attention_item item)
 {
-    uint64_t floats = item.all * partial_floats(w->j.kv, item.rows), pieces = (item.all + w->limit - 1) / w->limit;
-    if (floats > w->room->partial_size) pieces = 1;
-    if (w->n_items + pieces > ITEMS || (pieces > 1 && w->used + floats > w->room->partial_size)) do_round(w);
-    if (pieces > 1) {
+    uint64_t floats = item.all * item.heads * partial_floats(w->j.kv, item.rows);
+    uint64_t pieces = (item.all + w->limit - 1) / w->limit;
+    bool parted = (pieces > 1 || item.heads > 1) && floats <= w->room->partial_size;
+    if (!parted) pieces = 1;
+    if (w->n_items + pieces > ITEMS || (parted && w->used + floats > w->room->partial_size)) do_round(w);
+    if (parted) {
         item.partial = w->used;
-        item.spans = (uint32_t)w->limit;
+        item.spans = item.all < w->limit ? item.all : (uint32_t)w->limit;
         w->used += floats;
-        w->split_rows += item.rows;
+        w->split_rows += (uint64_t)item.heads * item.rows;
     }
     for (uint32_t end = item.begin + item.all; item.span < end; item.span += item.spans) {
         if (item.spans > end - item.span) item.spans = end - item.span;
@@ -232,18 +240,33 @@ static void add_tile(work *w, attention_item item)
     }
 }
 
+/* All kv heads of a tile: as one item or, where heads are not together, as one for each. */
+static void add_heads(work *w, attention_item item, bool together)
+{
+    uint32_t heads = w->j.a->kv_heads;
+    uint64_t floats = (uint64_t)item.all * heads * partial_floats(w->j.kv, item.rows);
+    if (together && item.all > 1 && floats <= w->room->partial_size) {
+        item.heads = heads;
+        add_tile(w, item);
+        return;
+    }
+    for (; item.kv_head < heads; item.kv_head++) add_tile(w, item);
+}
+
+/* A run of one tile, which reads all keys and values for few rows, does all heads of a span after each other, as long
+ * as that leaves items enough. */
 static void do_all(work *w)
 {
-    uint64_t limit = all_spans(w) / ((uint64_t)w->c->threads * ITEMS_PER_THREAD);
+    const bk_batch *b = w->j.batch;
+    uint64_t spans = all_spans(w), items = (uint64_t)w->c->threads * ITEMS_PER_THREAD;
+    bool together = spans >= items;
+    uint64_t limit = (together ? spans : spans * w->j.a->kv_heads) / items;
     w->limit = w->c->threads == 1 ? UINT32_MAX : limit ? limit : 1;
-    uint32_t first = 0;
-    for (uint32_t run = 0; run < w->j.batch->n_runs; first += w->j.batch->runs[run++].n)
-        for (uint32_t head = 0; head < w->j.a->kv_heads; head++)
-            for (uint64_t row = last_tile(w, run) + TILE_ROWS; row; row -= TILE_ROWS) {
-                attention_item item = tile_at(w, run, first, (uint32_t)row - TILE_ROWS);
-                item.kv_head = head;
-                add_tile(w, item);
-            }
+    for (uint32_t run = 0, first = 0; run < b->n_runs; first += b->runs[run++].n) {
+        uint32_t last = last_tile(w, run);
+        for (uint64_t row = (uint64_t)last + TILE_ROWS; row; row -= TILE_ROWS)
+            add_heads(w, tile_at(w, run, first, (uint32_t)row - TILE_ROWS), together && !last);
+    }
     if (w->n_items) do_round(w);
 }
 

@@ -71,14 +71,15 @@ typedef struct attention_job {
     float *partial; /* what items with a `partial` leave there */
 } attention_job;
 
-/* Rows of one kv head of one run: row r of the run is head r % group of token r / group. */
+/* Rows of one run: row r is token r / group and, of a kv head, query head r % group. */
 typedef struct attention_item {
     uint32_t first; /* row of the run's first token in the batch */
-    uint32_t run, kv_head;
-    uint32_t row, rows;   /* up to TILE_ROWS */
-    uint32_t span, spans; /* to be done here; those the rows see begin with span `begin` */
-    uint32_t begin, all;  /* and are `all` */
-    /* Where the sums of each of all spans go, partial_floats() of them, in j->partial; UINT64_MAX: this item does all
+    uint32_t run;
+    uint32_t kv_head, heads; /* kv heads from kv_head on; more than one only with `partial` */
+    uint32_t row, rows;      /* up to TILE_ROWS */
+    uint32_t span, spans;    /* to be done here; those the rows see begin with span `begin` */
+    uint32_t begin, all;     /* and are `all` */
+    /* Where the sums of (heads, all) spans go, partial_floats() of each, in j->partial; UINT64_MAX: this item does all
      * spans and the output. */
     uint64_t partial;
 } attention_item;
@@ -95,7 +96,7 @@ struct attention_kernels {
     void (*append)(const attention_job *j, const bk_run *run, uint32_t t, uint32_t row, uint32_t kv_head);
     /* The spans of an item. */
     void (*tile)(const attention_job *j, const attention_item *item);
-    /* Joins the spans of the item's rows [begin, end), all of which lie in j->partial, to the output. */
+    /* Joins the spans of rows [begin, end) of an item of one head, all of which lie in j->partial, to the output. */
     void (*join)(const attention_job *j, const attention_item *item, uint32_t begin, uint32_t end);
 };
 
