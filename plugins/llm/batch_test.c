@@ -327,7 +327,7 @@ static void test_memory(void **state)
     assert_int_equal(refuse("llama", "kv = q8_0", text, sizeof text), JV_BAD); /* heads of 16 */
     assert_non_null(strstr(text, "kv = q8_0: the backend cannot keep heads of 16 numbers so"));
     chain p = open_chain("llama", 1, "memory = 64M\ncontext = 100\nbatch = 3");
-    assert_true(mock_logged(p.model, "context 100 tokens, 3 sequences at once, KV f16 for"));
+    assert_true(mock_logged(p.model, "context 100 tokens, batch 3, KV f16 for"));
     assert_true(mock_logged(p.model, ": 64.0 MiB in all") || mock_logged(p.model, ": 63.9 MiB in all"));
     close_chain(&p);
     p = open_chain("llama", 1, "context = 100\nbatch = 3"); /* auto: a cache of three contexts of four blocks */

@@ -62,8 +62,8 @@ static void log_model(const struct model *m)
     engine_print_need(&need, sum, sizeof sum);
     m->h->log(m->h, JV_LOG_INFO, "%s: %s, %.1f million parameters (%s), %u layers, width %u", m->path, s->family,
         (double)net_parameters(e->net) / 1e6, types, s->layers, s->width);
-    m->h->log(m->h, JV_LOG_INFO, "context %u tokens, %u sequences at once, KV %s for %llu tokens, memory: %s",
-        e->context, e->sequences, kv_name(e->kv_type), (unsigned long long)e->blocks * BK_KV_BLOCK, sum);
+    m->h->log(m->h, JV_LOG_INFO, "context %u tokens, batch %u, KV %s for %llu tokens, memory: %s", e->context,
+        e->sequences, kv_name(e->kv_type), (unsigned long long)e->blocks * BK_KV_BLOCK, sum);
     m->h->log(m->h, JV_LOG_INFO, "backend: %s", e->bk->describe(e->bk_self));
     if (e->context > s->context)
         m->h->log(m->h, JV_LOG_WARN, "context = %u is more than the %u tokens the model was made for", e->context,
