@@ -121,7 +121,7 @@ void CPU_NAME(attention_append)(const attention_job *j, const bk_run *run, uint3
     float *q = j->q + ((uint64_t)row * a->heads + (uint64_t)kv_head * j->group) * dim;
     float *k = j->k + ((uint64_t)row * a->kv_heads + kv_head) * dim;
     const float *v = j->v + ((uint64_t)row * a->kv_heads + kv_head) * dim;
-    turn_of(&j->rope, pos, cosine, sine);
+    if (j->rope.pairs) turn_of(&j->rope, pos, cosine, sine);
     for (uint32_t h = 0; h < j->group; h++) {
         norm_head(a, q + h * dim, j->q_norm);
         turn_head(a, q + h * dim, cosine, sine);
