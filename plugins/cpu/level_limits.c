@@ -30,7 +30,7 @@ static uint64_t read_all(const uint8_t *p, uint64_t n)
 }
 
 #define STEPS 4
-#define SUMS (SIMD_RANK == SIMD_RANK_avx512 ? 16 : SIMD_RANK >= SIMD_RANK_avx2 ? 6 : 3)
+#define SUMS (SIMD_RANK == SIMD_RANK_avx512 ? 16 : SIMD_RANK == SIMD_RANK_avxvnni ? 6 : 4) /* what registers hold */
 
 static uint64_t dot_all(uint64_t rounds, int32_t *to)
 {
