@@ -3,7 +3,7 @@
  * instructions that the plugin offers and this machine has, against the formulas in double; the contract that a
  * result depends on nothing but what it says; and that what does not fit is refused.
  *
- *     backend_test PLUGIN.so
+ *     backend_test PLUGIN.so [SOURCE [LEVEL]]     SOURCE is not read; LEVEL: only that one
  */
 #include "backend_tests.h"
 
@@ -191,6 +191,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         kit k;
         tests_isa = levels[i];
+        if (argc > 3 && strcmp(argv[3], tests_isa) != 0) continue;
         if (!kit_open(&k, tests_plugin, 1, tests_isa)) continue;
         printf("%s\n", k.api->describe(k.self));
         kit_close(&k);
@@ -198,6 +199,7 @@ int main(int argc, char **argv)
         ran++;
     }
     tests_isa = NULL;
+    if (argc > 3) return failed || !ran;
     if (!ran) failed += cmocka_run_group_tests_name("as it is", values, NULL, NULL);
     return failed != 0;
 }
