@@ -26,7 +26,7 @@ SETUPS = {
     "chunks of 512": ["model.prefill_chunk=512", "verify.sequences=32"],
     "one core": ["backend.cores=1", "model.prefill_chunk=33", "verify.sequences=7"],
     "keys and values in 8 bits": ["model.kv=q8_0", "alone.kv=q8_0", "verify.sequences=7, 32"],
-    "a cache that is too small": ["model.memory={small}", "verify.sequences=32", "verify.tokens=60", "verify.words=250"],
+    "a cache that is too small": ["model.memory={small}", "verify.sequences=32", "verify.tokens=120", "verify.words=250"],
 }
 
 
