@@ -39,7 +39,7 @@ typedef struct toy {
     uint64_t *row;                 /* of the last batch */
     atomic_int gate;               /* closed: nothing moves */
     int fail_in;                   /* steps until one fails; < 0: never */
-    _Atomic uint64_t steps;
+    _Atomic uint64_t begun, steps; /* begun: also those that wait at the gate */
 } toy;
 
 static uint64_t read_row(const toy *t, const bk_run *run, uint32_t pos)
@@ -76,6 +76,7 @@ static int32_t toy_forward(void *self, const int32_t *ids, const bk_run *runs, u
     const net_stop *stop, jv_err *err)
 {
     toy *t = self;
+    atomic_fetch_add(&t->begun, 1);
     while (atomic_load(&t->gate) && !stop->asked(stop->user)) sched_yield();
     if (stop->asked(stop->user)) return jv_fail(err, JV_CANCELLED, "cancelled");
     if (t->fail_in >= 0 && t->fail_in-- == 0) return jv_fail(err, JV_FATAL, "the toy is broken");

@@ -211,6 +211,7 @@ static void test_classes(void **unused)
         r[i].toy = t;
         assert_int_equal(pthread_create(&r[i].thread, NULL, ask, &r[i]), 0);
         wait_for_jobs(s, i + 1);
+        while (!atomic_load(&t->begun)) sched_yield(); /* the first runs before a live one comes */
     }
     atomic_store(&t->gate, 0);
     uint32_t before[2] = {0};
