@@ -28,7 +28,7 @@ static const jv_opt settings_opts[] = {
     JV_OPT(struct settings, dead_letter, "", "path", "where rejected records go"),
     JV_OPT(struct settings, on_error, "reject", "reject|stop", "what becomes of a record at fault"),
     JV_OPT(struct settings, retries, "3", "0..1000", "how often a stage may ask for another try"),
-    JV_OPT(struct settings, retry_after, "100ms", "ms 0..10m", "the pause before the second try; doubles, up to 10 s"),
+    JV_OPT(struct settings, retry_after, "100ms", "ms 0..10s", "the pause before the second try; doubles, up to 10 s"),
     JV_OPT(struct settings, threads, "auto", "auto|1..1024", "to compute with; auto: the cores this process may use"),
     JV_OPT(struct settings, memory, "1G", "bytes 1K..", "of texts on their way, beyond which sources wait"),
     JV_OPT(struct settings, plugin_path, "", "path", "folders of plugins, searched first"),

@@ -12,8 +12,9 @@ WRITE = "[{}]\nplugin = jsonl\npath = {}\n"
 class Paths(jv.Case):
     def setUp(self):
         super().setUp()
-        for name in ("a.txt", "b.txt", "docs/x.txt", "docs/y.md", "t.rejected.jsonl"):
+        for name in ("a.txt", "b.txt", "docs/x.txt", "docs/y.md"):
             self.write(name, '{"id": 1}\n')
+        self.write("t.rejected.jsonl", "")
         os.symlink("a.txt", self.path("link"))
         os.symlink("docs", self.path("folder"))
         os.link(self.path("a.txt"), self.path("hard"))
@@ -192,6 +193,7 @@ class Keys(jv.Case):
         self.told(text + "[p]\nplugin = prompt\ntext = }\n" + end, 6, "t.ini:6: `text`: '}' at byte 0 closes nothing")
         self.told(text + "[p]\nplugin = prompt\ntext = y\n" + end, 0, "command line: [p] `text`: '}' at byte 0", "p.text=}")
         self.told(text + "[o]\nplugin = jsonl\nexists = refuse\npath = a\n", 7, "`path`: a is there already (exists = refuse)")
+        self.told(text + end + "[pipeline]\nretry_after = 10001\n", 7, "`retry_after`: 10001 is outside ms 0..10s")
         self.told(text + "[o]\nplugin = csv/write\npath = b\n", 0, "`delimiter = xy`: wanted `tab`", "o.delimiter=xy")
 
 
