@@ -46,13 +46,16 @@ static void no_plugin(struct jvc_pipeline *pl, const struct jvc_section *sec)
 {
     for (size_t i = 0; i < sec->n; i++) {
         struct jvc_nearest near = {.name = sec->entries[i].name};
-        jvc_nearest_try(&near, "plugin");
+        if (!sec->entries[i].used) jvc_nearest_try(&near, "plugin");
         if (!near.best) continue;
         jvc_problem(&pl->conf, sec->entries[i].where, "[%s] needs `plugin`: unknown key `%s`%s", sec->name, near.name,
             jvc_nearest_hint(&near));
         return;
     }
-    jvc_problem(&pl->conf, sec->where, "[%s] needs `plugin`", sec->name);
+    struct jvc_nearest near = {.name = sec->name};
+    jvc_nearest_try(&near, "pipeline");
+    jvc_problem(&pl->conf, sec->where,
+        near.best ? "[%s] needs `plugin`, or did you mean `[pipeline]`?" : "[%s] needs `plugin`", sec->name);
 }
 
 static struct jvc_stage *add_stage(struct jvc_pipeline *pl, struct jvc_section *sec, const struct jvc_stage *above)
@@ -62,6 +65,11 @@ static struct jvc_stage *add_stage(struct jvc_pipeline *pl, struct jvc_section *
     struct jvc_entry *e = jvc_section_take(sec, "plugin");
     if (!e) {
         if (!jvc_section_entry(sec, "plugin")) no_plugin(pl, sec);
+        return NULL;
+    }
+    if (e->n_more) {
+        jvc_problem(&pl->conf, (struct jvc_where){e->where.file, e->more[0].line, NULL},
+            "an indented line goes on with the value above it, and `plugin` takes one line: unindent it");
         return NULL;
     }
     const jv_stage *def = jvc_plugin_stage(e->value, &plugin, &err);
@@ -103,6 +111,32 @@ static void add_port(struct jvc_stage *s, const char *name, bool optional)
         .optional = optional};
 }
 
+/* Where a port comes from: the key of a map that stands for it, or the section. */
+static struct jvc_where port_where(const struct jvc_stage *s, const struct jvc_port *p)
+{
+    for (size_t i = 0; i < s->sec->n; i++) {
+        const char *dot = strchr(s->sec->entries[i].name, '.');
+        if (dot && dot + 1 == p->name) return s->sec->entries[i].where; /* a map's keys lie in the entries' names */
+    }
+    return s->sec->where;
+}
+
+static void check_ports(struct jvc_stage *s)
+{
+    size_t before = s->pl->conf.n_problems;
+    if (s->n_ports > JV_MAX_PORTS)
+        jvc_problem(&s->pl->conf, port_where(s, &s->ports[JV_MAX_PORTS]), "[%s] has %u ports: at most %d fit",
+            s->sec->name, s->n_ports, JV_MAX_PORTS);
+    for (uint32_t i = 0; i < s->n_ports; i++)
+        for (uint32_t k = 0; k <= i; k++)
+            if (!strcmp(s->ports[i].name, k < i ? s->ports[k].name : "rejected")) {
+                jvc_problem(&s->pl->conf, port_where(s, &s->ports[i]), "[%s] has two ports `%s`", s->sec->name,
+                    s->ports[i].name);
+                s->ports[i].optional = true;
+            }
+    s->faulty |= s->pl->conf.n_problems > before;
+}
+
 /* The ports of the table, those that stand for the keys of a map spread out, and `rejected`. */
 static void add_ports(struct jvc_stage *s)
 {
@@ -117,13 +151,7 @@ static void add_ports(struct jvc_stage *s)
         const jv_map *map = (const jv_map *)(const void *)((char *)s->ctx + o->offset);
         for (size_t i = 0; i < map->key.n; i++) add_port(s, map->key.v[i].p, p->flags & JV_OPTIONAL);
     }
-    if (s->n_ports > JV_MAX_PORTS)
-        jvc_problem(&s->pl->conf, s->sec->where, "[%s] has %u ports: at most %d fit", s->sec->name, s->n_ports,
-            JV_MAX_PORTS);
-    for (uint32_t i = 0; i < s->n_ports; i++)
-        for (uint32_t k = 0; k <= i; k++)
-            if (!strcmp(s->ports[i].name, k < i ? s->ports[k].name : "rejected"))
-                jvc_problem(&s->pl->conf, s->sec->where, "[%s] has two ports `%s`", s->sec->name, s->ports[i].name);
+    check_ports(s);
     add_port(s, "rejected", true);
     s->n_ports--; /* counted apart */
 }
@@ -159,11 +187,12 @@ static void may_be_read(struct jvc_pipeline *pl, const struct jvc_stage *s)
 static void no_stage(struct jvc_pipeline *pl, struct jvc_where where, const char *name)
 {
     struct jvc_nearest near = {.name = name};
-    if (jvc_conf_section(&pl->conf, name)) return; /* the section is there, its plugin was told missing */
+    if (jvc_conf_may_have(&pl->conf, name)) return;
     for (uint32_t i = 0; i < pl->n; i++)
         if (pl->stages[i]->kind != JVC_RESOURCE) jvc_nearest_try(&near, pl->stages[i]->sec->name);
     may_be_read(pl, near.best ? stage_named(pl, near.best) : NULL);
-    jvc_problem(&pl->conf, where, "`from`: no stage [%s]%s", name, jvc_nearest_hint(&near));
+    jvc_problem(&pl->conf, where, strcmp(name, "pipeline") ? "`from`: no stage [%s]%s" : "`from`: [%s] is no stage%s",
+        name, jvc_nearest_hint(&near));
 }
 
 static void no_port(const struct jvc_stage *up, struct jvc_where where, const char *port)
@@ -221,13 +250,14 @@ static jv_list names_of(struct jvc_pipeline *pl, const struct jvc_entry *e)
         jvc_problem(&pl->conf, e->where, "`from`: %s", err.text);
     else if (!names.n)
         jvc_problem(&pl->conf, e->where, "`from`: no stage");
+    if (!names.n) may_be_read(pl, NULL);
     return names;
 }
 
 static void connect_all(struct jvc_stage *s, const struct jvc_entry *e)
 {
     jv_list names = names_of(s->pl, e);
-    for (size_t i = 0; i < names.n; i++) connect_named(s, names.v[i].p, e->where);
+    for (size_t i = 0; i < names.n; i++) connect_named(s, names.v[i].p, jvc_entry_item(e, i, names.n));
     s->cut_off = s->n_inputs < names.n;
 }
 
@@ -293,7 +323,8 @@ static void wire(struct jvc_pipeline *pl)
         above = s;
         unknown = false;
     }
-    if (pl->conf.lost_reads || pl->conf.ends_lost) may_be_read(pl, pl->conf.lost_reads ? NULL : above);
+    bool any = pl->conf.lost_reads || pl->conf.incomplete;
+    if (any || pl->conf.ends_lost) may_be_read(pl, any ? NULL : above);
 }
 
 static void unread_ports(struct jvc_pipeline *pl)
@@ -346,17 +377,39 @@ static void put_in_order(struct jvc_pipeline *pl)
     for (uint32_t i = 0; i < pl->n; i++) pl->stages[i]->at = i;
 }
 
+/* The line of the entry that has what the text puts between the first pair of quotes. */
+static struct jvc_where quoted_line(const struct jvc_entry *e, const char *text)
+{
+    const char *begin = strchr(text, '\''), *end = begin ? strchr(begin + 1, '\'') : NULL;
+    char *item = jvc_strndup(begin ? begin + 1 : "", end ? (size_t)(end - begin - 1) : 0);
+    struct jvc_where where = jvc_entry_line(e, item);
+    free(item);
+    return where;
+}
+
+/* Whether something was told of the entry. */
+static bool is_told(const struct jvc_conf *conf, const struct jvc_entry *e)
+{
+    int last = e->n_more ? e->more[e->n_more - 1].line : e->where.line;
+    for (size_t i = 0; i < conf->n_problems && i < JVC_PROBLEMS_KEPT; i++) {
+        const struct jvc_where *w = &conf->problems[i].where;
+        if (w->file == e->where.file && w->line >= e->where.line && w->line <= last) return true;
+    }
+    return false;
+}
+
 /* Why open refused: at the line of the key with which the text begins, if it does so with one. */
 static void tell_open(struct jvc_stage *s, const char *text)
 {
+    if (!*text) text = "the plugin gives no reason";
     for (size_t i = 0; *text == '`' && i < s->sec->n; i++) {
         const struct jvc_entry *e = &s->sec->entries[i];
         size_t n = strlen(e->name);
         if (strncmp(text + 1, e->name, n) || (text[1 + n] != '`' && text[1 + n] != ' ')) continue;
-        jvc_problem(&s->pl->conf, e->where, "%s", text);
+        if (!s->bad_path || !is_told(&s->pl->conf, e)) jvc_problem(&s->pl->conf, quoted_line(e, text), "%s", text);
         return;
     }
-    jvc_problem(&s->pl->conf, s->sec->where, "[%s]: %s", s->sec->name, text);
+    if (!s->bad_path) jvc_problem(&s->pl->conf, s->sec->where, "[%s]: %s", s->sec->name, text);
 }
 
 /* The plugin's own open; false: it refused, and why was told. */
@@ -364,13 +417,16 @@ static bool call_open(struct jvc_stage *s)
 {
     jv_err err = {0};
     struct jvc_call call;
+    size_t before = s->pl->conf.n_problems;
     jvc_call_enter(&call, s);
     s->open = true;
     int32_t rc = s->def->open ? s->def->open(s->ctx, &s->host, &err) : JV_OK;
     err.text[sizeof err.text - 1] = 0; /* the plugin may have filled it to the brim */
     jvc_call_leave(&call);
     if (rc > 0) jv_fail(&err, JV_FATAL, "the plugin's open answers %d, which it may not", rc);
-    if (rc != JV_OK) tell_open(s, err.text);
+    if (rc == JV_OK) s->pl->conf.n_problems = before; /* a name it can do without */
+    bool follows = s->pl->conf.n_problems > before || (s->unsure && s->looked);
+    if (rc != JV_OK && !follows) tell_open(s, err.text);
     return rc == JV_OK;
 }
 
@@ -379,7 +435,6 @@ static bool call_open(struct jvc_stage *s)
 static void open_stage(struct jvc_stage *s)
 {
     if (s->cut_off) return;
-    s->unsure = s->faulty;
     for (uint32_t i = 0; i < s->n_inputs; i++) s->unsure |= s->inputs[i].up->unsure || !s->inputs[i].up->opened_well;
     bool ready = jvc_stage_bind(s) && !s->faulty;
     for (uint32_t i = 0; i < s->n_refs; i++) ready &= s->refs[i]->opened_well;

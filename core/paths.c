@@ -151,7 +151,7 @@ static void add(struct jvc_pipeline *pl, struct uses *u, struct use x)
     }
     x.compared = x.there ? S_ISREG(st.st_mode) : !is_pattern(&x);
     if (!x.by_default && !can_be_used(&pl->conf, &x, x.there ? st.st_mode : 0)) {
-        if (x.s) x.s->faulty = true;
+        if (x.s) x.s->bad_path = true;
         return;
     }
     if (!x.standard_input) find_real(&x);
