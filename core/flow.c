@@ -367,7 +367,7 @@ static void settle(struct jvc_stage *s, jv_buf *b, struct jvc_call *c, int32_t v
 {
     bool split = s->def->flags & JV_SPLIT;
     jv_err err = c->err;
-    err.text[sizeof err.text - 1] = 0; /* the plugin may have filled it to the brim */
+    jvc_err_end(&err, verdict);
     c->err.reason = NULL;
     if (split && s->n_merges && verdict != JV_DONE) jvc_wait_answered(s, b, true);
     if (verdict == JV_END && !split) {
@@ -446,7 +446,7 @@ void jvc_flush(struct jvc_stage *s)
     jvc_call_enter(&c, s);
     int32_t rc = s->def->flush(s->ctx, &c.err);
     jv_err err = c.err;
-    err.text[sizeof err.text - 1] = 0;
+    jvc_err_end(&err, rc);
     jvc_call_leave(&c);
     if (rc > 0) jv_fail(&err, JV_FATAL, "the plugin's flush answers %d, which it may not", rc);
     if (rc != JV_OK) jvc_pipeline_fail(s, NULL, &err);

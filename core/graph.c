@@ -401,7 +401,6 @@ static bool is_told(const struct jvc_conf *conf, const struct jvc_entry *e)
 /* Why open refused: at the line of the key with which the text begins, if it does so with one. */
 static void tell_open(struct jvc_stage *s, const char *text)
 {
-    if (!*text) text = "the plugin gives no reason";
     for (size_t i = 0; *text == '`' && i < s->sec->n; i++) {
         const struct jvc_entry *e = &s->sec->entries[i];
         size_t n = strlen(e->name);
@@ -421,7 +420,7 @@ static bool call_open(struct jvc_stage *s)
     jvc_call_enter(&call, s);
     s->open = true;
     int32_t rc = s->def->open ? s->def->open(s->ctx, &s->host, &err) : JV_OK;
-    err.text[sizeof err.text - 1] = 0; /* the plugin may have filled it to the brim */
+    jvc_err_end(&err, rc);
     jvc_call_leave(&call);
     if (rc > 0) jv_fail(&err, JV_FATAL, "the plugin's open answers %d, which it may not", rc);
     if (rc == JV_OK) s->pl->conf.n_problems = before; /* a name it can do without */

@@ -123,7 +123,7 @@ static int32_t host_params(const jv_host *h, const jv_buf *b, void *into, jv_err
 static void host_fail(const jv_host *h, const jv_err *why)
 {
     jv_err err = *why;
-    err.text[sizeof err.text - 1] = 0;
+    jvc_err_end(&err, JV_FATAL);
     jvc_pipeline_fail(self(h), NULL, &err);
 }
 

@@ -164,8 +164,8 @@ void jvc_nearest_try(struct jvc_nearest *n, const char *candidate)
 {
     size_t d = edit_distance(n->name, candidate), longest = strlen(candidate);
     if (strlen(n->name) > longest) longest = strlen(n->name);
+    if (longest <= JVC_NEAREST_MOST && !strcasecmp(n->name, candidate)) d = 0;
     if (d > (longest + 2) / 3) return; /* a third of the letters differ: no longer a slip */
-    if (!strcasecmp(n->name, candidate)) d = 0;
     if (n->best && d >= n->distance) return;
     n->best = strcpy(n->kept, candidate);
     n->distance = d;
@@ -206,6 +206,13 @@ const char *jvc_nearest_file(struct jvc_nearest *n, const char *path)
     n->name = ""; /* it lies in what is freed here */
     free(part);
     return n->hint;
+}
+
+void jvc_err_end(jv_err *err, int32_t rc)
+{
+    err->text[sizeof err->text - 1] = 0;
+    if (!*err->text && (rc == JV_BAD || rc == JV_FATAL || rc == JV_RETRY))
+        strcpy(err->text, "the plugin gives no reason");
 }
 
 static int64_t read_clock(clockid_t clock)

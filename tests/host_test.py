@@ -80,6 +80,17 @@ class Flow(jv.Case):
         self.assertIn("      y (null), reads z.rejected", self.jevons("check", "t.ini").lines)
         self.assertRegex(self.jevons("graph", "t.ini").text, r'"z" -> "y" \[label="rejected"\]')
 
+    def test_a_start_that_fails_costs_no_output(self):
+        """Sinks start behind all that may fail between the sources and them."""
+        self.write("o", "old\n")
+        ini = self.ini("[n]\nplugin = probe/numbers\n[o]\nplugin = jsonl\npath = o\n[m]\nplugin = probe/numbers\n[v]\nplugin = probe/verdict\nwhat = unstartable\n[z]\nplugin = null\n")
+        self.assertEqual(self.jevons("run", ini).status, 1)
+        self.assertEqual(self.read("o"), b"old\n")
+
+    def test_a_plugin_without_a_reason(self):
+        ini = self.ini("[n]\nplugin = probe/numbers\n[v]\nplugin = probe/verdict\nwhat = mute\n[z]\nplugin = null\n")
+        self.assertIn("v (t.ini:3): the plugin gives no reason (record 3)", self.jevons("run", ini).err)
+
     def test_a_mismatch_names_both(self):
         self.write("t.ini", "[in]\nplugin = files\nas = bytes\npath = t.ini\n[p]\nplugin = prompt\ntext = {text}\n[z]\nplugin = null\n")
         self.check_problems("t.ini", [(7, "`text`: it reads `text` as utf8, but in (t.ini:1) makes it bytes")])

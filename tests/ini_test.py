@@ -391,6 +391,7 @@ plugin = null
         self.told(text.format("x") + end + "from = pipeline\n", (6, "`from`: [pipeline] is no stage"))
         self.write("t.ini", text.format("x") + end + "[pipeline]\nplugin_path =\n  docs\n  dcos\n")
         self.check_problems("t.ini", [(9, "`plugin_path`: dcos is no folder, did you mean `docs`?")])
+        self.told(text.format("x") + "[e]\nplugin = exec\ncommand = catt\nsend = text\n" + end, (6, "`command`: 'catt' is no program in PATH, did you mean `"))
         self.assertEqual(self.jevons("check", "tt.ini").err, "jevons: tt.ini: No such file or directory, did you mean `t.ini`?\n")
 
     def test_keys_that_are_all_indented(self):
@@ -586,6 +587,7 @@ plugin = null
     def test_open_errors_name_the_section(self):
         ini = self.ini("[n]\nplugin = probe/numbers\n[v]\nplugin = probe/verdict\nwhat = refuse\n[o]\nplugin = null\n")
         self.check_problems(ini, [(3, "[v]: told to refuse")])
+        self.check_problems(ini, [(3, "[v]: the plugin gives no reason")], "v.what=silent")
 
 
 if __name__ == "__main__":
