@@ -314,6 +314,9 @@ void jvc_pipeline_close(struct jvc_pipeline *pl);
 /* "clean" or "clean (file:line)" for messages; valid until the pipeline is closed. */
 const char *jvc_stage_place(const struct jvc_stage *s);
 
+/* After all are configured: connects the stages by `from` and puts them in order; wire.c. */
+void jvc_pipeline_wire(struct jvc_pipeline *pl);
+
 /* ---- options of a section: setup.c ---- */
 
 /* Sets the stage's options and host keys from its section, finds unknown keys. */

@@ -53,7 +53,7 @@ static void host_keys(struct jvc_stage *s)
     int word = e ? jvc_option_word("reject|stop", e->value) : -1;
     if (e && word < 0) jvc_problem(&s->pl->conf, e->where, "`on_error`: \"%.60s\" is none of reject|stop", e->value);
     if (e && word >= 0) s->stop_on_error = word == 1;
-    if (jvc_section_entry(s->sec, "from")) jvc_section_entry(s->sec, "from")->used = true; /* for wire (graph.c) */
+    if (jvc_section_entry(s->sec, "from")) jvc_section_entry(s->sec, "from")->used = true; /* for wire.c */
     for (size_t i = JVC_N_HOST_KEYS; jvc_host_keys[i]; i++) {
         e = jvc_section_entry(s->sec, jvc_host_keys[i]);
         if (!e) continue;
