@@ -5,7 +5,6 @@
 #include "paths.h"
 #include "option.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,8 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NAMES_SEEN 10000 /* of a folder, for one that is near */
-#define MAX_LINKS 40     /* that lead on to each other */
+#define MAX_LINKS 40 /* that lead on to each other */
 
 char *jvc_use_subject(const struct jvc_use *x)
 {
@@ -23,27 +21,12 @@ char *jvc_use_subject(const struct jvc_use *x)
 
 /* ---- one path ---- */
 
-/* The name that is nearest to the last one of a path that is not there. */
-static const char *near_name(struct jvc_nearest *near, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? jvc_strndup(path, (size_t)(slash - path) + 1) : jvc_strdup(".");
-    DIR *dir = opendir(folder);
-    const struct dirent *e;
-    *near = (struct jvc_nearest){.name = slash ? slash + 1 : path};
-    for (int i = 0; dir && i < NAMES_SEEN && (e = readdir(dir)); i++)
-        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) jvc_nearest_try(near, e->d_name);
-    if (dir) closedir(dir);
-    free(folder);
-    return jvc_nearest_hint(near);
-}
-
 static void cannot_read(struct jvc_conf *conf, const struct jvc_use *x)
 {
     struct jvc_nearest near;
     int reason = errno;
     jvc_problem(conf, x->where, "`%s`: %s cannot be read: %s%s", x->key, x->path, strerror(reason),
-        reason == ENOENT ? near_name(&near, x->path) : "");
+        reason == ENOENT ? jvc_nearest_file(&near, x->path) : "");
 }
 
 /* What a path leads to when links at its end are followed, though nothing is there; to be freed. */
@@ -78,7 +61,7 @@ static bool can_be_made(struct jvc_conf *conf, const struct jvc_use *x)
     char *name = jvc_strndup(folder, strlen(folder) - 1);
     if (!ok)
         jvc_problem(conf, x->where, "`%s`: %s cannot be made in %s: %s%s", x->key, x->path, folder, strerror(reason),
-            reason == ENOENT ? near_name(&near, name) : "");
+            reason == ENOENT ? jvc_nearest_file(&near, name) : "");
     free(name);
     free(folder);
     free(path);
@@ -184,15 +167,6 @@ static void add(struct jvc_pipeline *pl, struct jvc_uses *u, struct jvc_use x)
 
 /* ---- all paths ---- */
 
-/* The line of item i of n: its own, where the list has one a line. */
-static struct jvc_where item_where(const struct jvc_entry *e, size_t i, size_t n)
-{
-    struct jvc_where where = e->where;
-    size_t first = !e->n_more || e->more[0].at; /* items before the indented lines */
-    if (n == first + e->n_more && i >= first) where.line = e->more[i - first].line;
-    return where;
-}
-
 static void add_values(struct jvc_pipeline *pl, struct jvc_uses *u, struct jvc_use x, const jv_opt *o,
     const struct jvc_entry *e)
 {
@@ -205,7 +179,7 @@ static void add_values(struct jvc_pipeline *pl, struct jvc_uses *u, struct jvc_u
     const jv_list *list = (const void *)member;
     for (size_t i = 0; i < list->n; i++) {
         x.path = list->v[i].p;
-        x.where = e ? item_where(e, i, list->n) : x.s->sec->where;
+        x.where = e ? jvc_entry_item(e, i, list->n) : x.s->sec->where;
         x.standard = jvc_option_is_stdin(o, list->v[i]);
         add(pl, u, x);
     }

@@ -198,7 +198,8 @@ const char *jvc_nearest_file(struct jvc_nearest *n, const char *path)
         const struct dirent *e;
         n->name = name;
         for (int i = 0; dir && i < NAMES_SEEN && (e = readdir(dir)); i++)
-            if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) jvc_nearest_try(n, e->d_name);
+            if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && strcmp(e->d_name, name))
+                jvc_nearest_try(n, e->d_name); /* a name that is there all the same is a link to nothing */
         if (dir) closedir(dir);
         break;
     }

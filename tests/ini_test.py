@@ -384,6 +384,9 @@ plugin = null
         text, end = "[a]\nplugin = text\ntext = {}\n", "[o]\nplugin = null\n"
         self.told(text.format("@docs/xx.txt") + end, (3, "docs/xx.txt: No such file or directory, did you mean `x.txt`?"))
         self.told(text.format("@dosc/x.txt") + end, (3, "dosc/x.txt: No such file or directory, did you mean `docs`?"))
+        self.told("[a]\nplugin = lines\npath =\n  docs/x.txt\n  dosc/x.txt\n" + end, (5, "`path`: dosc/x.txt cannot be read: No such file or directory, did you mean `docs`?"))
+        os.symlink("nothing", self.path("lin"))
+        self.told("[a]\nplugin = lines\npath = lin\n" + end, (3, "`path`: lin cannot be read: No such file or directory"))
         self.told("include = docs/modle.ini\n" + text.format("x") + end, (1, "docs/modle.ini: No such file or directory, did you mean `model.ini`?"))
         self.told(text.format("x") + "[b]\nplugin = clean\n[c]\nplugin = clean\n" + end + "from = C\n", (10, "`from`: no stage [C], did you mean `c`?"))
         self.told(text.format("x") + end + "[pipelin]\nname = x\n", (6, "[pipelin] needs `plugin`, or did you mean `[pipeline]`?"))
