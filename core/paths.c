@@ -97,7 +97,7 @@ static bool can_be_read(struct jvc_conf *conf, const struct jvc_use *x)
 
 static bool can_be_written(struct jvc_conf *conf, const struct jvc_use *x)
 {
-    if (!strcmp(x->path, "/dev/stdout")) return true; /* whoever made it may be somebody else */
+    if (x->standard || !strcmp(x->path, "/dev/stdout")) return true; /* whoever made it may be somebody else */
     if (!x->there) return can_be_made(conf, x);
     if (!x->folder && access(x->path, W_OK) == 0) return true;
     jvc_problem(conf, x->where, "`%s`: %s %s%s", x->key, x->path,
@@ -108,7 +108,7 @@ static bool can_be_written(struct jvc_conf *conf, const struct jvc_use *x)
 static bool can_be_used(struct jvc_conf *conf, const struct jvc_use *x)
 {
     if (x->by_default || x->configures) return true;
-    if (x->how == JVC_WRITES) return x->standard ? x->there : can_be_written(conf, x);
+    if (x->how == JVC_WRITES) return can_be_written(conf, x);
     return x->standard ? stdin_can_be_read(conf, x) : can_be_read(conf, x);
 }
 
@@ -155,6 +155,7 @@ static void add(struct jvc_pipeline *pl, struct jvc_uses *u, struct jvc_use x)
     x.ino = st.st_ino;
     x.compared = x.there ? S_ISREG(st.st_mode) : !jvc_use_is_pattern(&x);
     x.of_stdin = is_of_stdin(&x, &st);
+    if (x.standard && x.how == JVC_WRITES && !x.there) return; /* closed: its stage says so */
     if (!can_be_used(&pl->conf, &x)) {
         if (x.s) x.s->bad_path = true;
         return;

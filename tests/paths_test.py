@@ -238,6 +238,11 @@ class Paths(jv.Case):
                 p = subprocess.run(f"{jv.JEVONS} check t.ini {shell}", shell=True, cwd=self.folder, stderr=subprocess.PIPE)
                 self.assertEqual((p.returncode, p.stderr.decode()), (2, f"{who}: standard input is {what}\n"))
 
+    def test_standard_output_that_cannot_be_written(self):
+        self.write("t.ini", READ.format("a", "a.txt") + "[o]\nplugin = stdout\n")
+        p = subprocess.run(f"{jv.JEVONS} check t.ini >&-", shell=True, cwd=self.folder, stderr=subprocess.PIPE)
+        self.assertEqual((p.returncode, p.stderr), (2, b"t.ini:4: [o]: standard output is closed\n"))
+
     def test_what_a_shell_redirects_is_a_file_too(self):
         self.write("t.ini", "[a]\nplugin = stdin\n" + WRITE.format("o", "a.txt"))
         with open(self.path("a.txt"), "rb") as f:
