@@ -93,7 +93,7 @@ class DeadLetters(Faults):
     def test_standard_output_is_shared(self):
         """By its link in /proc, as /dev/stdout is one: a mistake must not take that away from the machine."""
         os.symlink("/proc/self/fd/1", self.path("out"))
-        ini = self.ini(NUMBERS + "[v]\nplugin = probe/verdict\n[o]\nplugin = stdout\n")
+        ini = self.ini(NUMBERS + "[v]\nplugin = probe/verdict\n[o]\nplugin = null\n")
         for on, told in (("3", 3), ("none", 0)):
             with open(self.path("both"), "wb") as f:
                 f.write(b"before\n")
@@ -101,8 +101,8 @@ class DeadLetters(Faults):
                 p = subprocess.run([jv.JEVONS, "run", ini, "pipeline.dead_letter=out", f"v.on={on}"], cwd=self.folder, env=self.environment(), stdout=f,
                                    stderr=subprocess.PIPE, timeout=60)
             lines = self.read("both").decode().splitlines()
-            self.assertEqual((p.returncode, lines[0], len(lines)), (told, "before", 11), p.stderr)
-            self.assertEqual([json.loads(x)["id"] for x in lines if x.startswith("{")], ["3"] if told else [])
+            self.assertEqual((p.returncode, lines[0]), (told, "before"), p.stderr)
+            self.assertEqual([json.loads(x)["id"] for x in lines[1:]], ["3"] if told else [])
             self.assertEqual(os.readlink(self.path("out")), "/proc/self/fd/1")
 
     def test_a_fifo(self):
