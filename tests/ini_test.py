@@ -196,7 +196,7 @@ stray
             (7, "`ms`: \"5 miles\" is not a number with ms, s, m or h"),
             (8, "`threads`: 0 is outside 1..1024"),
             (9, "`timeout`: not in this version"),
-            (11, "no such stage; it has probe/numbers, probe/endless, probe/verdict"),
+            (11, "no such stage, did you mean `verdict`? it has probe/numbers, probe/endless, probe/verdict"),
             (13, "no plugin stdot (jv_stdot.so), did you mean `stdout`?"),
             (16, "`from`: no stage [worc], did you mean `work`?"),
             (17, "`newline`: \"maybe\" is none of no|yes"),
