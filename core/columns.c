@@ -115,7 +115,7 @@ static void find_params(struct jvc_stage *s)
 {
     bool takes = false;
     for (const jv_opt *o = s->def->opts; JVC_ROW(o, 0); o++) takes |= (o->flags & JV_PER_RECORD) != 0;
-    const struct jvc_column *c = takes ? column_named(&s->in, "params") : NULL;
+    const struct jvc_column *c = takes && !s->unsure ? column_named(&s->in, "params") : NULL;
     if (!c || c->of.kind != JVC_SLOT) return;
     s->params_slot = (int32_t)c->of.at;
     if (c->differs || (c->c.type != JV_JSON && c->c.type != JV_UTF8))
@@ -124,6 +124,7 @@ static void find_params(struct jvc_stage *s)
             jvc_type_name(c->c.type));
 }
 
+/* What is said of a field that no key names may follow from a key that was meant to. */
 bool jvc_stage_bind(struct jvc_stage *s)
 {
     jv_err err;
@@ -132,9 +133,10 @@ bool jvc_stage_bind(struct jvc_stage *s)
     columns_in(s);
     find_params(s);
     for (uint32_t i = 0; i < s->n_declared; i++) {
-        if (jvc_bind_name(s, &s->rows[i], &err) >= 0 || (s->faulty && (s->rows[i].access & JV_OUT))) continue;
-        struct jvc_entry *e = jvc_section_entry(s->sec, s->def->fields[i].name);
+        if (jvc_bind_name(s, &s->rows[i], &err) >= 0) continue;
+        const struct jvc_entry *e = jvc_section_entry(s->sec, s->def->fields[i].name);
         ok = false;
+        if (s->faulty && (!e || !e->value || (s->rows[i].access & JV_OUT))) continue;
         jvc_problem(&s->pl->conf, e ? e->where : s->sec->where, "[%s]: %s", s->sec->name, err.text);
     }
     return ok;

@@ -9,11 +9,22 @@ char *jvc_where_text(struct jvc_where where)
     return where.file ? jvc_format("%s:%d", where.file, where.line) : jvc_strdup("command line");
 }
 
+void jvc_conf_reads(struct jvc_conf *conf, const char *key, const char *path, struct jvc_where where)
+{
+    conf->reads = jvc_room(conf->reads, conf->n_reads, sizeof *conf->reads);
+    conf->reads[conf->n_reads++] = (struct jvc_read){key, jvc_conf_own(conf, jvc_strdup(path)), where};
+}
+
 struct jvc_section *jvc_conf_section(struct jvc_conf *conf, const char *name)
 {
     for (size_t i = 0; i < conf->n; i++)
         if (!strcmp(conf->sections[i].name, name)) return &conf->sections[i];
     return NULL;
+}
+
+bool jvc_conf_may_have(struct jvc_conf *conf, const char *name)
+{
+    return conf->incomplete || (strcmp(name, "pipeline") && jvc_conf_section(conf, name));
 }
 
 struct jvc_entry *jvc_section_entry(struct jvc_section *s, const char *name)
@@ -29,6 +40,45 @@ struct jvc_entry *jvc_section_take(struct jvc_section *s, const char *name)
     if (!e) return NULL;
     e->used = true;
     return e->value ? e : NULL;
+}
+
+/* Whether a cut between two bytes falls within a word. */
+static bool within_word(char a, char b)
+{
+    return jvc_name_ok(&a, 1) && jvc_name_ok(&b, 1);
+}
+
+bool jvc_holds_word(const char *line, size_t n, const char *text)
+{
+    size_t len = strlen(text);
+    if (!len) return false;
+    for (const char *at = line, *end = line + n; (at = memmem(at, (size_t)(end - at), text, len)); at++) {
+        bool begins = at == line || !within_word(at[-1], *at);
+        if (begins && (at + len == end || !within_word(at[len - 1], at[len]))) return true;
+    }
+    return false;
+}
+
+struct jvc_where jvc_entry_line(const struct jvc_entry *e, const char *text)
+{
+    struct jvc_where where = e->where;
+    size_t found = 0;
+    for (size_t i = 0; i <= e->n_more; i++) { /* what stands behind the key, then the indented lines */
+        const char *line = e->raw + (i ? e->more[i - 1].at : 0);
+        const char *end = i < e->n_more ? e->raw + e->more[i].at : line + strlen(line);
+        if (!jvc_holds_word(line, (size_t)(end - line), text)) continue;
+        found++;
+        if (i) where.line = e->more[i - 1].line;
+    }
+    return found == 1 ? where : e->where;
+}
+
+struct jvc_where jvc_entry_item(const struct jvc_entry *e, size_t i, size_t n)
+{
+    struct jvc_where where = e->where;
+    size_t first = !e->n_more || e->more[0].at; /* items before the indented lines */
+    if (n == first + e->n_more && i >= first) where.line = e->more[i - first].line;
+    return where;
 }
 
 void jvc_section_indented(struct jvc_conf *conf, const struct jvc_entry *e,
@@ -109,6 +159,7 @@ static void override(struct jvc_conf *conf, const char *arg)
     if (!s && !strcmp(section, "pipeline")) s = jvc_conf_add_section(conf, section, where);
     if (!s) {
         struct jvc_nearest near = {.name = section};
+        if (conf->incomplete) return; /* it may stand in what was not read */
         for (size_t i = 0; i < conf->n; i++) jvc_nearest_try(&near, conf->sections[i].name);
         jvc_problem(conf, where, "%s: no section [%s]%s", arg, section, jvc_nearest_hint(&near));
         return;
@@ -168,6 +219,7 @@ void jvc_conf_free(struct jvc_conf *conf)
     jvc_arena_free(&conf->mem);
     free(conf->sections);
     free(conf->problems);
+    free(conf->reads);
     free(conf->owned);
     *conf = (struct jvc_conf){0};
 }

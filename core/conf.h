@@ -55,6 +55,11 @@ struct jvc_conf {
         char *text;
     } * problems;
     size_t n_problems; /* those found; the first JVC_PROBLEMS_KEPT are kept */
+    struct jvc_read { /* a file that all this comes from: the pipeline's own, an included one, an @file */
+        const char *key, *path; /* key null: the pipeline's own */
+        struct jvc_where where; /* where it is asked for */
+    } * reads;
+    size_t n_reads;
     void **owned;      /* everything that entries point to, freed together */
     size_t n_owned;
     struct jvc_arena mem; /* what options point to */
@@ -62,6 +67,8 @@ struct jvc_conf {
     int includes;
     bool full;       /* larger than any pipeline: the rest was not read */
     bool ends_lost;  /* the last section was found wrong, see `after_lost` */
+    bool incomplete; /* something was not read, a file or the rest of one: what is not there may stand in it */
+    bool gap;        /* what was not read stands right above the section that comes next */
     bool lost_reads; /* one that was found wrong has a `from` */
 };
 
@@ -75,13 +82,25 @@ void jvc_expand_all(struct jvc_conf *conf);
 /* A text in which ${...} stands for the environment alone, owned by conf; null: a problem was told. */
 char *jvc_expand_environment(struct jvc_conf *conf, const char *key, const char *raw, struct jvc_where where);
 
+/* Remembers such a file; the path is copied. */
+void jvc_conf_reads(struct jvc_conf *conf, const char *key, const char *path, struct jvc_where where);
+
 struct jvc_entry *jvc_conf_add(struct jvc_conf *conf, struct jvc_section *s, struct jvc_entry e);
 struct jvc_section *jvc_conf_add_section(struct jvc_conf *conf, const char *name, struct jvc_where where);
 
 struct jvc_section *jvc_conf_section(struct jvc_conf *conf, const char *name);
+/* Whether a stage of that name may be meant to be there all the same: its section has a mistake that was told, or may
+ * stand in what was not read. */
+bool jvc_conf_may_have(struct jvc_conf *conf, const char *name);
 struct jvc_entry *jvc_section_entry(struct jvc_section *s, const char *name);
 /* The same, marking the entry as known; null when it is not there or its value could not be expanded. */
 struct jvc_entry *jvc_section_take(struct jvc_section *s, const char *name);
+
+/* The line of the entry that holds `text`, whole words of it, if just one line does; else its first. */
+struct jvc_where jvc_entry_line(const struct jvc_entry *e, const char *text);
+bool jvc_holds_word(const char *line, size_t n, const char *text);
+/* The line of item i of n of a list: its own, where the value has one a line. */
+struct jvc_where jvc_entry_item(const struct jvc_entry *e, size_t i, size_t n);
 
 /* Tells of lines of the entry that begin like a key: hardly meant as text of the key above. `known` says of n bytes
  * whether they are one; its first argument is `of`. */

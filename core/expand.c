@@ -73,6 +73,10 @@ static void from_file(struct expansion *x, struct text *out, char *name, int dep
     struct jvc_section *s = jvc_conf_section(x->conf, name);
     struct jvc_entry *e = s ? jvc_section_entry(s, dot + 1) : NULL;
     *dot = '.';
+    if (!e && x->conf->incomplete) {
+        x->failed = true; /* it may stand in what was not read */
+        return;
+    }
     if (!e) {
         fail(x, jvc_format("${%s}: the file has no such %s", name, s ? "key in that section" : "section"));
         return;
@@ -156,11 +160,11 @@ static char *value_from_file(struct expansion *x, const char *path, const char *
     }
     char *full = path[0] == '/' || !dir ? jvc_strdup(path) : jvc_format("%s/%s", dir, path);
     char *text = jvc_read_file(full, JVC_VALUE_MOST, &n, &err);
+    struct jvc_nearest near;
+    if (!text) fail(x, jvc_format("%s%s", err.text, jvc_nearest_file(&near, full)));
+    if (text) jvc_conf_reads(x->conf, x->entry->name, full, x->entry->where);
     free(full);
-    if (!text) {
-        fail(x, jvc_strdup(err.text));
-        return NULL;
-    }
+    if (!text) return NULL;
     if (strlen(text) < n || !jvc_utf8_valid(text, n, NULL)) {
         fail(x, jvc_format("@%s is not UTF-8 text", path));
         free(text);

@@ -223,11 +223,14 @@ static bool set_error(struct jvc_stage *s, jv_buf *b, const jv_err *why)
 static void to_dead_letters(struct jvc_stage *s, jv_buf *b, const jv_err *why)
 {
     jv_err err;
-    bool written = jvc_dead_write(s->pl, s, b, why, &err);
-    if (!written) why = &err;
-    if (!written || s->stop_on_error) fail(s, b, why);
+    if (!jvc_dead_write(s->pl, s, b, why, &err)) {
+        fatal(s, b, &err);
+        return;
+    }
+    jvc_count(&flow_of(s, b)->rejected, 1);
+    if (s->stop_on_error) fail(s, b, why);
     jvc_places_leave(b->node, &s->after, why);
-    jvc_node_worsen(b->node, written ? JV_BAD : JV_FATAL, why);
+    jvc_node_worsen(b->node, JV_BAD, why);
     jvc_buf_release(s->pl, b);
 }
 
@@ -236,15 +239,16 @@ void jvc_reject(struct jvc_stage *s, jv_buf *b, const jv_err *why)
     jv_err said = {.code = JV_BAD};
     memcpy(said.text, why->text, sizeof said.text);
     said.text[sizeof said.text - 1] = 0;
-    jvc_count(&flow_of(s, b)->rejected, 1);
     if (s->kind != JVC_SOURCE) put_back(s, b);
     b->children = 0;
-    if (!s->ports[s->n_ports].n)
+    if (!s->ports[s->n_ports].n) {
         to_dead_letters(s, b, &said);
-    else if (set_error(s, b, &said))
+    } else if (set_error(s, b, &said)) {
+        jvc_count(&flow_of(s, b)->rejected, 1);
         send(s, &s->ports[s->n_ports], b);
-    else
+    } else {
         fatal(s, b, &(jv_err){.code = JV_FATAL, .text = "out of memory"});
+    }
 }
 
 void jvc_drop_cancelled(struct jvc_stage *s, jv_buf *b, const struct jvc_places *places)
@@ -363,7 +367,7 @@ static void settle(struct jvc_stage *s, jv_buf *b, struct jvc_call *c, int32_t v
 {
     bool split = s->def->flags & JV_SPLIT;
     jv_err err = c->err;
-    err.text[sizeof err.text - 1] = 0; /* the plugin may have filled it to the brim */
+    jvc_err_end(&err, verdict);
     c->err.reason = NULL;
     if (split && s->n_merges && verdict != JV_DONE) jvc_wait_answered(s, b, true);
     if (verdict == JV_END && !split) {
@@ -442,7 +446,7 @@ void jvc_flush(struct jvc_stage *s)
     jvc_call_enter(&c, s);
     int32_t rc = s->def->flush(s->ctx, &c.err);
     jv_err err = c.err;
-    err.text[sizeof err.text - 1] = 0;
+    jvc_err_end(&err, rc);
     jvc_call_leave(&c);
     if (rc > 0) jv_fail(&err, JV_FATAL, "the plugin's flush answers %d, which it may not", rc);
     if (rc != JV_OK) jvc_pipeline_fail(s, NULL, &err);

@@ -1,5 +1,4 @@
-/* graph.c: from an INI file to a pipeline: sections to stages, `from` to edges, refs to an order, and the opening of
- * all. */
+/* graph.c: from an INI file to a pipeline: sections to stages, and the opening of all. */
 #include "option.h"
 #include "pipeline.h"
 
@@ -46,13 +45,16 @@ static void no_plugin(struct jvc_pipeline *pl, const struct jvc_section *sec)
 {
     for (size_t i = 0; i < sec->n; i++) {
         struct jvc_nearest near = {.name = sec->entries[i].name};
-        jvc_nearest_try(&near, "plugin");
+        if (!sec->entries[i].used) jvc_nearest_try(&near, "plugin");
         if (!near.best) continue;
         jvc_problem(&pl->conf, sec->entries[i].where, "[%s] needs `plugin`: unknown key `%s`%s", sec->name, near.name,
             jvc_nearest_hint(&near));
         return;
     }
-    jvc_problem(&pl->conf, sec->where, "[%s] needs `plugin`", sec->name);
+    struct jvc_nearest near = {.name = sec->name};
+    jvc_nearest_try(&near, "pipeline");
+    jvc_problem(&pl->conf, sec->where,
+        near.best ? "[%s] needs `plugin`, or did you mean `[pipeline]`?" : "[%s] needs `plugin`", sec->name);
 }
 
 static struct jvc_stage *add_stage(struct jvc_pipeline *pl, struct jvc_section *sec, const struct jvc_stage *above)
@@ -62,6 +64,11 @@ static struct jvc_stage *add_stage(struct jvc_pipeline *pl, struct jvc_section *
     struct jvc_entry *e = jvc_section_take(sec, "plugin");
     if (!e) {
         if (!jvc_section_entry(sec, "plugin")) no_plugin(pl, sec);
+        return NULL;
+    }
+    if (e->n_more) {
+        jvc_problem(&pl->conf, (struct jvc_where){e->where.file, e->more[0].line, NULL},
+            "an indented line goes on with the value above it, and `plugin` takes one line: unindent it");
         return NULL;
     }
     const jv_stage *def = jvc_plugin_stage(e->value, &plugin, &err);
@@ -103,6 +110,32 @@ static void add_port(struct jvc_stage *s, const char *name, bool optional)
         .optional = optional};
 }
 
+/* Where a port comes from: the key of a map that stands for it, or the section. */
+static struct jvc_where port_where(const struct jvc_stage *s, const struct jvc_port *p)
+{
+    for (size_t i = 0; i < s->sec->n; i++) {
+        const char *dot = strchr(s->sec->entries[i].name, '.');
+        if (dot && dot + 1 == p->name) return s->sec->entries[i].where; /* a map's keys lie in the entries' names */
+    }
+    return s->sec->where;
+}
+
+static void check_ports(struct jvc_stage *s)
+{
+    size_t before = s->pl->conf.n_problems;
+    if (s->n_ports > JV_MAX_PORTS)
+        jvc_problem(&s->pl->conf, port_where(s, &s->ports[JV_MAX_PORTS]), "[%s] has %u ports: at most %d fit",
+            s->sec->name, s->n_ports, JV_MAX_PORTS);
+    for (uint32_t i = 0; i < s->n_ports; i++)
+        for (uint32_t k = 0; k <= i; k++)
+            if (!strcmp(s->ports[i].name, k < i ? s->ports[k].name : "rejected")) {
+                jvc_problem(&s->pl->conf, port_where(s, &s->ports[i]), "[%s] has two ports `%s`", s->sec->name,
+                    s->ports[i].name);
+                s->ports[i].optional = true;
+            }
+    s->faulty |= s->pl->conf.n_problems > before;
+}
+
 /* The ports of the table, those that stand for the keys of a map spread out, and `rejected`. */
 static void add_ports(struct jvc_stage *s)
 {
@@ -117,233 +150,32 @@ static void add_ports(struct jvc_stage *s)
         const jv_map *map = (const jv_map *)(const void *)((char *)s->ctx + o->offset);
         for (size_t i = 0; i < map->key.n; i++) add_port(s, map->key.v[i].p, p->flags & JV_OPTIONAL);
     }
-    if (s->n_ports > JV_MAX_PORTS)
-        jvc_problem(&s->pl->conf, s->sec->where, "[%s] has %u ports: at most %d fit", s->sec->name, s->n_ports,
-            JV_MAX_PORTS);
-    for (uint32_t i = 0; i < s->n_ports; i++)
-        for (uint32_t k = 0; k <= i; k++)
-            if (!strcmp(s->ports[i].name, k < i ? s->ports[k].name : "rejected"))
-                jvc_problem(&s->pl->conf, s->sec->where, "[%s] has two ports `%s`", s->sec->name, s->ports[i].name);
+    check_ports(s);
     add_port(s, "rejected", true);
     s->n_ports--; /* counted apart */
 }
 
-/* ---- from ---- */
+/* ---- opening ---- */
 
-static struct jvc_stage *stage_named(struct jvc_pipeline *pl, const char *name)
+/* The line of the entry that has what the text puts between the first pair of quotes. */
+static struct jvc_where quoted_line(const struct jvc_entry *e, const char *text)
 {
-    for (uint32_t i = 0; i < pl->n; i++)
-        if (!strcmp(pl->stages[i]->sec->name, name)) return pl->stages[i];
-    return NULL;
+    const char *begin = strchr(text, '\''), *end = begin ? strchr(begin + 1, '\'') : NULL;
+    char *item = jvc_strndup(begin ? begin + 1 : "", end ? (size_t)(end - begin - 1) : 0);
+    struct jvc_where where = jvc_entry_line(e, item);
+    free(item);
+    return where;
 }
 
-static void connect(struct jvc_stage *s, struct jvc_stage *up, uint32_t port, struct jvc_where where)
+/* Whether something was told of the entry. */
+static bool is_told(const struct jvc_conf *conf, const struct jvc_entry *e)
 {
-    struct jvc_port *p = &up->ports[port];
-    s->inputs = jvc_room(s->inputs, s->n_inputs, sizeof *s->inputs);
-    s->inputs[s->n_inputs++] = (struct jvc_input){.up = up, .port = port, .where = where};
-    p->to = jvc_room(p->to, p->n, sizeof *p->to);
-    p->input = jvc_room(p->input, p->n, sizeof *p->input);
-    p->input[p->n] = s->n_inputs - 1;
-    p->to[p->n++] = s;
-}
-
-/* Something that is not known may read s (null: any stage): that nobody reads its ports is not told. */
-static void may_be_read(struct jvc_pipeline *pl, const struct jvc_stage *s)
-{
-    for (uint32_t i = 0; i < pl->n; i++)
-        for (uint32_t p = 0; (!s || s == pl->stages[i]) && p < pl->stages[i]->n_ports; p++)
-            pl->stages[i]->ports[p].optional = true;
-}
-
-static void no_stage(struct jvc_pipeline *pl, struct jvc_where where, const char *name)
-{
-    struct jvc_nearest near = {.name = name};
-    if (jvc_conf_section(&pl->conf, name)) return; /* the section is there, its plugin was told missing */
-    for (uint32_t i = 0; i < pl->n; i++)
-        if (pl->stages[i]->kind != JVC_RESOURCE) jvc_nearest_try(&near, pl->stages[i]->sec->name);
-    may_be_read(pl, near.best ? stage_named(pl, near.best) : NULL);
-    jvc_problem(&pl->conf, where, "`from`: no stage [%s]%s", name, jvc_nearest_hint(&near));
-}
-
-static void no_port(const struct jvc_stage *up, struct jvc_where where, const char *port)
-{
-    struct jvc_nearest near = {.name = port};
-    char list[300] = "";
-    for (uint32_t i = 0; i <= up->n_ports; i++) {
-        size_t n = strlen(list);
-        jvc_nearest_try(&near, up->ports[i].name);
-        snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", up->ports[i].name);
+    int last = e->n_more ? e->more[e->n_more - 1].line : e->where.line;
+    for (size_t i = 0; i < conf->n_problems && i < JVC_PROBLEMS_KEPT; i++) {
+        const struct jvc_where *w = &conf->problems[i].where;
+        if (w->file == e->where.file && w->line >= e->where.line && w->line <= last) return true;
     }
-    jvc_problem(&up->pl->conf, where, "`from`: [%s] has no port `%s`%s it has %s", up->sec->name, port,
-        near.best ? jvc_nearest_hint(&near) : ";", list);
-}
-
-/* One of the names of `from`: STAGE or STAGE.PORT. */
-static void connect_named(struct jvc_stage *s, const char *text, struct jvc_where where)
-{
-    struct jvc_conf *conf = &s->pl->conf;
-    const char *dot = strchr(text, '.');
-    char *name = jvc_conf_own(conf, jvc_strndup(text, dot ? (size_t)(dot - text) : strlen(text)));
-    struct jvc_stage *up = stage_named(s->pl, name);
-    if (!up) {
-        no_stage(s->pl, where, name);
-        return;
-    }
-    uint32_t port = 0;
-    while (dot && port <= up->n_ports && strcmp(up->ports[port].name, dot + 1)) port++;
-    if (up == s) {
-        jvc_problem(conf, where, "`from`: [%s] reads itself", name);
-    } else if (up->kind == JVC_RESOURCE || (!dot && !up->n_ports)) {
-        jvc_problem(conf, where, "`from`: [%s] is a %s: nothing comes out of it%s", name,
-            up->kind == JVC_SINK ? "sink" : "resource", up->kind == JVC_SINK ? " but what it rejects (.rejected)" : "");
-        may_be_read(s->pl, NULL);
-    } else if (port > up->n_ports) {
-        no_port(up, where, dot + 1);
-        may_be_read(s->pl, up);
-    } else {
-        for (uint32_t i = 0; i < s->n_inputs; i++)
-            if (s->inputs[i].up == up && s->inputs[i].port == port) {
-                jvc_problem(conf, where, "`from`: %s stands there twice", text);
-                return;
-            }
-        connect(s, up, port, where);
-    }
-}
-
-/* The names of a `from`, cut at commas as any list; at least one, or it is told. */
-static jv_list names_of(struct jvc_pipeline *pl, const struct jvc_entry *e)
-{
-    static const jv_opt row = {.name = "from", .type = JV_OPT_LIST, .def = "", .range = "", .help = ""};
-    jv_list names = {0};
-    jv_err err;
-    if (jvc_option_set(&row, &names, &pl->conf, e->value, NULL, &err) < 0)
-        jvc_problem(&pl->conf, e->where, "`from`: %s", err.text);
-    else if (!names.n)
-        jvc_problem(&pl->conf, e->where, "`from`: no stage");
-    return names;
-}
-
-static void connect_all(struct jvc_stage *s, const struct jvc_entry *e)
-{
-    jv_list names = names_of(s->pl, e);
-    for (size_t i = 0; i < names.n; i++) connect_named(s, names.v[i].p, e->where);
-    s->cut_off = s->n_inputs < names.n;
-}
-
-/* A section that is no stage, for what it lacks was told, may read what stands above or what it names. */
-static void unknown_reader(struct jvc_pipeline *pl, struct jvc_section *sec, const struct jvc_stage *above)
-{
-    const struct jvc_entry *from = jvc_section_take(sec, "from");
-    if (!from) {
-        if (above || jvc_section_entry(sec, "from")) may_be_read(pl, jvc_section_entry(sec, "from") ? NULL : above);
-        return;
-    }
-    jv_list names = names_of(pl, from);
-    for (size_t i = 0; i < names.n; i++) {
-        size_t n = strcspn(names.v[i].p, ".");
-        for (uint32_t k = 0; k < pl->n; k++) {
-            const char *name = pl->stages[k]->sec->name;
-            if (!strncmp(name, names.v[i].p, n) && !name[n]) may_be_read(pl, pl->stages[k]);
-        }
-    }
-}
-
-/* What a section without `from` reads. */
-static void connect_above(struct jvc_stage *s, struct jvc_stage *above)
-{
-    struct jvc_conf *conf = &s->pl->conf;
-    if (above && above->n_ports) {
-        connect(s, above, 0, s->sec->where);
-    } else if (above) {
-        jvc_problem(conf, s->sec->where, "[%s] stands below the sink [%s]: say with `from` what it reads", s->sec->name,
-            above->sec->name);
-    } else {
-        jvc_problem(conf, s->sec->where, "[%s] reads nothing: no source stands above it", s->sec->name);
-    }
-}
-
-static void wire(struct jvc_pipeline *pl)
-{
-    struct jvc_stage *above = NULL; /* the nearest stage section above, resources left out */
-    bool unknown = false;           /* or it is one whose plugin was told missing: what it would be is not known */
-    for (size_t i = 0; i < pl->conf.n; i++) {
-        struct jvc_section *sec = &pl->conf.sections[i];
-        struct jvc_stage *s = stage_named(pl, sec->name);
-        if (sec->after_lost && above) may_be_read(pl, above);
-        unknown |= sec->after_lost;
-        if (!s && !strcmp(sec->name, "pipeline")) continue;
-        if (!s) {
-            unknown_reader(pl, sec, above);
-            unknown = true;
-            continue;
-        }
-        struct jvc_entry *e = jvc_section_take(sec, "from");
-        bool reads = s->kind == JVC_FILTER || s->kind == JVC_SINK;
-        if (e && !reads)
-            jvc_problem(&pl->conf, e->where, "`from`: a %s has no input", s->kind == JVC_SOURCE ? "source" : "resource");
-        else if (e)
-            connect_all(s, e);
-        else if (reads && !unknown && !jvc_section_entry(sec, "from"))
-            connect_above(s, above);
-        else if (reads && !e && jvc_section_entry(sec, "from"))
-            may_be_read(pl, NULL); /* its expansion failed and was told */
-        s->cut_off |= reads && !s->n_inputs;
-        if (s->kind == JVC_RESOURCE) continue;
-        above = s;
-        unknown = false;
-    }
-    if (pl->conf.lost_reads || pl->conf.ends_lost) may_be_read(pl, pl->conf.lost_reads ? NULL : above);
-}
-
-static void unread_ports(struct jvc_pipeline *pl)
-{
-    for (uint32_t i = 0; i < pl->n; i++) {
-        struct jvc_stage *s = pl->stages[i];
-        for (uint32_t p = 0; p < s->n_ports; p++) {
-            const struct jvc_port *port = &s->ports[p];
-            if (!port->n && !port->optional)
-                jvc_problem(&pl->conf, s->sec->where, "nothing reads [%s]%s%s; `plugin = null` discards", s->sec->name,
-                    s->n_ports > 1 ? "." : "", s->n_ports > 1 ? port->name : "");
-        }
-    }
-}
-
-/* ---- order, opening ---- */
-
-enum visited { NEW, UNDER_WAY, TOLD, DONE };
-
-/* Puts s after what it reads and refers to, and tells cycles, each once: what stands on one, or below, is cut off. */
-static void visit(struct jvc_stage *s, enum visited *mark, struct jvc_stage **order, uint32_t *n)
-{
-    if (mark[s->at] == UNDER_WAY) {
-        jvc_problem(&s->pl->conf, s->n_inputs ? s->inputs[0].where : s->sec->where,
-            "[%s] leads back to itself by `from` or by what it refers to", s->sec->name);
-        mark[s->at] = TOLD;
-        s->cut_off = true;
-    }
-    if (mark[s->at] != NEW) return;
-    mark[s->at] = UNDER_WAY;
-    for (uint32_t i = 0; i < s->n_inputs; i++) {
-        visit(s->inputs[i].up, mark, order, n);
-        s->cut_off |= s->inputs[i].up->cut_off;
-    }
-    for (uint32_t i = 0; i < s->n_refs; i++) visit(s->refs[i], mark, order, n);
-    mark[s->at] = DONE;
-    order[(*n)++] = s;
-}
-
-static void put_in_order(struct jvc_pipeline *pl)
-{
-    enum visited *mark = jvc_alloc(pl->n * sizeof *mark);
-    struct jvc_stage **order = jvc_alloc(pl->n * sizeof *order);
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < pl->n; i++) pl->stages[i]->at = i;
-    for (uint32_t i = 0; i < pl->n; i++) visit(pl->stages[i], mark, order, &n);
-    free(mark);
-    free(pl->stages);
-    pl->stages = order;
-    for (uint32_t i = 0; i < pl->n; i++) pl->stages[i]->at = i;
+    return false;
 }
 
 /* Why open refused: at the line of the key with which the text begins, if it does so with one. */
@@ -353,10 +185,10 @@ static void tell_open(struct jvc_stage *s, const char *text)
         const struct jvc_entry *e = &s->sec->entries[i];
         size_t n = strlen(e->name);
         if (strncmp(text + 1, e->name, n) || (text[1 + n] != '`' && text[1 + n] != ' ')) continue;
-        jvc_problem(&s->pl->conf, e->where, "%s", text);
+        if (!s->bad_path || !is_told(&s->pl->conf, e)) jvc_problem(&s->pl->conf, quoted_line(e, text), "%s", text);
         return;
     }
-    jvc_problem(&s->pl->conf, s->sec->where, "[%s]: %s", s->sec->name, text);
+    if (!s->bad_path) jvc_problem(&s->pl->conf, s->sec->where, "[%s]: %s", s->sec->name, text);
 }
 
 /* The plugin's own open; false: it refused, and why was told. */
@@ -364,13 +196,16 @@ static bool call_open(struct jvc_stage *s)
 {
     jv_err err = {0};
     struct jvc_call call;
+    size_t before = s->pl->conf.n_problems;
     jvc_call_enter(&call, s);
     s->open = true;
     int32_t rc = s->def->open ? s->def->open(s->ctx, &s->host, &err) : JV_OK;
-    err.text[sizeof err.text - 1] = 0; /* the plugin may have filled it to the brim */
+    jvc_err_end(&err, rc);
     jvc_call_leave(&call);
     if (rc > 0) jv_fail(&err, JV_FATAL, "the plugin's open answers %d, which it may not", rc);
-    if (rc != JV_OK) tell_open(s, err.text);
+    if (rc == JV_OK) s->pl->conf.n_problems = before; /* a name it can do without */
+    bool follows = s->pl->conf.n_problems > before || (s->unsure && s->looked);
+    if (rc != JV_OK && !follows) tell_open(s, err.text);
     return rc == JV_OK;
 }
 
@@ -379,7 +214,6 @@ static bool call_open(struct jvc_stage *s)
 static void open_stage(struct jvc_stage *s)
 {
     if (s->cut_off) return;
-    s->unsure = s->faulty;
     for (uint32_t i = 0; i < s->n_inputs; i++) s->unsure |= s->inputs[i].up->unsure || !s->inputs[i].up->opened_well;
     bool ready = jvc_stage_bind(s) && !s->faulty;
     for (uint32_t i = 0; i < s->n_refs; i++) ready &= s->refs[i]->opened_well;
@@ -438,9 +272,7 @@ bool jvc_pipeline_open(struct jvc_pipeline *pl, const char *file, char *const *o
         add_ports(pl->stages[i]);
     }
     jvc_paths_check(pl);
-    wire(pl);
-    unread_ports(pl);
-    put_in_order(pl);
+    jvc_pipeline_wire(pl);
     jvc_shape_check(pl);
     for (uint32_t i = 0; i < pl->n; i++) open_stage(pl->stages[i]);
     if (pl->conf.n_problems) return false;

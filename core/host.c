@@ -25,7 +25,10 @@ static int32_t host_field(const jv_host *h, const char *name, int32_t type, uint
     struct jvc_stage *s = self(h);
     struct jvc_row_of row = {.name = name, .type = type, .access = access};
     if (s->opened_well) return jv_fail(err, JV_FATAL, "the plugin binds field %s after open", name);
-    if (jvc_bind_name(s, &row, err) < 0) return JV_BAD;
+    if (jvc_bind_name(s, &row, err) < 0) {
+        jvc_name_unbound(s, name, err->text);
+        return JV_BAD;
+    }
     row.name = jvc_conf_own(&s->pl->conf, jvc_strdup(name));
     s->rows = jvc_room(s->rows, s->n_rows, sizeof *s->rows);
     s->rows[s->n_rows] = row;
@@ -35,6 +38,7 @@ static int32_t host_field(const jv_host *h, const char *name, int32_t type, uint
 static const jv_column *host_column(const jv_host *h, uint32_t i)
 {
     struct jvc_stage *s = self(h);
+    if (!s->opened_well) s->looked = true;
     return i < s->in.n ? &s->in.v[i].c : NULL;
 }
 
@@ -119,7 +123,7 @@ static int32_t host_params(const jv_host *h, const jv_buf *b, void *into, jv_err
 static void host_fail(const jv_host *h, const jv_err *why)
 {
     jv_err err = *why;
-    err.text[sizeof err.text - 1] = 0;
+    jvc_err_end(&err, JV_FATAL);
     jvc_pipeline_fail(self(h), NULL, &err);
 }
 

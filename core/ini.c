@@ -32,7 +32,7 @@ struct reading {
     bool lost;              /* in a section that was found wrong: its keys are passed over */
     struct jvc_entry *last; /* the entry that an indented line continues */
     enum {
-        AS_A_KEY,     /* stands for itself: nothing is above in this section */
+        AS_A_KEY,     /* no key is above: told in a section; before the first one it stands for itself */
         GOES_ON,      /* continues `last` */
         GOES_ASTRAY,  /* continues a line that was found wrong: told already */
         GOES_NOWHERE  /* continues what takes one line */
@@ -111,7 +111,8 @@ static void begin_section(struct reading *r, char *line)
     }
     r->section = jvc_conf_add_section(r->conf, name, here(r));
     r->section->dir = r->dir;
-    r->section->after_lost = after_lost;
+    r->section->after_lost = after_lost || r->conf->gap;
+    r->conf->gap = false;
     r->lost = false;
     r->last = NULL;
     r->indented = AS_A_KEY;
@@ -150,6 +151,13 @@ static void keep_key(struct reading *r, const char *key)
         });
 }
 
+/* The key with which a line begins that is not understood otherwise. */
+static void keep_named(struct reading *r, char *line)
+{
+    line[strcspn(line, " \t=:")] = 0;
+    keep_key(r, line);
+}
+
 static void look_at_key(struct reading *r, char *line)
 {
     char *eq = strchr(line, '='), *colon = strchr(line, ':');
@@ -159,6 +167,7 @@ static void look_at_key(struct reading *r, char *line)
         keep_key(r, trim(line));
     } else if (!eq) {
         wrong_line(r, "neither [section] nor key = value nor comment");
+        keep_named(r, line);
     } else {
         *eq = 0;
         char *key = trim(line);
@@ -186,6 +195,11 @@ static void look_at_line(struct reading *r)
         r->blank++;
     } else if (indent && r->indented == GOES_ASTRAY) {
         r->skip = true;
+        keep_named(r, line);
+    } else if (indent && r->indented == AS_A_KEY && r->section && !strchr("[;#", *line)) {
+        wrong_line(r, "an indented line, with no key above in [%s] whose value it could go on with: unindent it",
+            r->section->name);
+        keep_named(r, line);
     } else if (indent && r->indented == GOES_NOWHERE) {
         wrong_line(r, "an indented line, with nothing above that could go on in it");
     } else if (indent && r->indented == GOES_ON) {
@@ -204,7 +218,7 @@ static bool is_full(struct reading *r)
     if (conf->full || (conf->n <= MAX_SECTIONS && conf->n_entries <= MAX_KEYS)) return conf->full;
     jvc_problem(conf, (struct jvc_where){r->file}, "%s:%d: more than %d sections or %d keys: what follows is not read",
         r->file, r->line, MAX_SECTIONS, MAX_KEYS);
-    return conf->full = true;
+    return conf->full = conf->incomplete = conf->gap = true;
 }
 
 /* Every line with something to say comes back from inih as an entry. */
@@ -288,6 +302,11 @@ static void include(struct reading *r, const char *value)
 static void begin_entry(struct reading *r, const char *name, const char *value)
 {
     struct jvc_entry *old = jvc_section_entry(r->section, name);
+    if (old && !old->raw) { /* it was told wrong above: what continues this line is as little known */
+        r->last = NULL;
+        r->indented = GOES_ASTRAY;
+        return;
+    }
     if (old) {
         wrong_line(r, "`%s` of [%s] stands at %s:%d already", name, r->section->name, old->where.file, old->where.line);
         return;
@@ -377,7 +396,7 @@ static void parse(struct reading *r)
 #endif
     int rc = ini_parse_stream(next_line, r, on_entry, r);
     has_come_back(r);
-    r->conf->ends_lost |= r->lost;
+    r->conf->ends_lost |= r->lost || r->conf->gap;
     if (rc == INIH_NO_MEMORY) jvc_no_memory();
     if (rc && r->conf->n_problems == before) jvc_problem(r->conf, here(r), "inih failed: %d", rc);
 }
@@ -392,6 +411,7 @@ static bool may_include(struct reading *r, struct jvc_where from)
         return false;
     }
     if (depth <= MAX_INCLUDES && r->conf->includes++ <= MAX_ALL_INCLUDES) return true;
+    r->conf->incomplete = r->conf->gap = true;
     jvc_problem(r->conf, from, "include = %s: files include each other more than %d deep, or %d in all", r->file,
         MAX_INCLUDES, MAX_ALL_INCLUDES);
     return false;
@@ -405,11 +425,14 @@ static void read_ini(struct jvc_conf *conf, const char *path, const struct readi
     struct reading r = {.conf = conf, .file = path, .outer = outer};
     if (stat(path, &r.st)) r.st = (struct stat){0}; /* reading it will say why */
     if (!may_include(&r, from)) return;
+    struct jvc_nearest near;
     char *text = jvc_read_file(path, MAX_FILE, &n, &err);
     if (!text) {
-        jvc_problem(conf, from, "%s", err.text);
+        jvc_problem(conf, from, "%s%s", err.text, jvc_nearest_file(&near, path));
+        conf->incomplete = conf->gap = true;
         return;
     }
+    jvc_conf_reads(conf, outer ? "include" : NULL, path, from);
     r.text = text;
     r.left = n;
     r.dir = jvc_conf_own(conf, folder_of(path));
@@ -419,6 +442,8 @@ static void read_ini(struct jvc_conf *conf, const char *path, const struct readi
             r.left -= 3;
         }
         parse(&r);
+    } else {
+        conf->incomplete = conf->gap = true;
     }
     free(r.copy);
     free(text);

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- words that all forms share ---- */
 
@@ -197,9 +199,20 @@ static struct jvc_shown *find_all(const char *folder, size_t *n)
     return shown;
 }
 
+/* Whether a folder that the user named is one; told if not. */
+static bool is_folder(const char *folder)
+{
+    struct stat st;
+    struct jvc_nearest near;
+    if (!folder || (!stat(folder, &st) && S_ISDIR(st.st_mode))) return true;
+    jvc_say("%s is no folder%s", folder, jvc_nearest_file(&near, folder));
+    return false;
+}
+
 int jvc_inspect_list(const char *folder, bool json)
 {
     size_t n;
+    if (!is_folder(folder)) return 2;
     jvc_plugin_folders(&folder, folder != NULL);
     struct jvc_shown *shown = find_all(NULL, &n);
     (json ? jvc_print_json_list : print_list)(shown, n);
@@ -219,6 +232,7 @@ static void print_as(enum jvc_form form, const struct jvc_shown *shown, size_t n
 int jvc_inspect_every(const char *folder, enum jvc_form form)
 {
     size_t n;
+    if (!is_folder(folder)) return 2;
     jvc_plugin_folders(&folder, folder != NULL);
     struct jvc_shown *shown = find_all(folder, &n);
     if (n) print_as(form, shown, n);
@@ -239,10 +253,24 @@ static char *name_and_folder(const char *arg)
     return path ? jvc_strndup(file + 3, n - 6) : jvc_strdup(arg);
 }
 
+/* Whether it is not the name of a plugin or of one of its stages: those have one / at most, and no dot. */
+static bool is_path(const char *arg)
+{
+    const char *slash = strchr(arg, '/');
+    return strchr(arg, '.') || (slash && strchr(slash + 1, '/'));
+}
+
 int jvc_inspect_one(const char *arg, enum jvc_form form)
 {
     char *name = name_and_folder(arg);
+    struct jvc_nearest near;
     jv_err err;
+    if (is_path(arg) && (access(arg, F_OK) || !strcmp(name, arg))) {
+        jvc_say("%s %s%s", arg, access(arg, F_OK) ? "is not there" : "is no plugin: its name would be jv_NAME.so",
+            jvc_nearest_file(&near, arg));
+        free(name);
+        return 2;
+    }
     struct jvc_plugin *p = NULL;
     const jv_stage *s = jvc_plugin_stage(name, &p, &err);
     bool whole_file = !s && p && !strchr(name, '/');

@@ -184,13 +184,19 @@ typedef struct jv_ref { /* another section; its context is open when this stage'
  *   TEXT    "" anything; "path" a file name, relative to the INI file, or to the working directory when it comes from
  *           the command line (a default: to the INI file). The host sees to more before `open` where the range says what
  *           for; what it sees then may have changed when the stage comes to it:
- *             "path read"   it is there and can be read. An item - of a LIST is standard input, and comes as "-"
- *             "path glob"   the same, unless it is a pattern with *, ? or [: what that matches is the stage's to find
+ *             "path read"   it is there, no folder, and can be read. An item - of a LIST is standard input: "-"
+ *             "path glob"   it is there, unless it is a pattern with *, ? or [: what that matches is the stage's to find,
+ *                           and so is what lies in a folder, at any depth
+ *             "path folder" it is there, a folder, and can be entered
  *             "path write"  what is there can be written and is no folder; else its folder is there and can be written
  *           Where the default is not "", such a path is not empty. Nobody writes a regular file that a section reads or
- *           another one writes, and standard input has one reader at most
+ *           another one writes, that is or would be among what a "path glob" finds, or that the pipeline itself is read
+ *           from; and standard input has one reader at most
  *   CHOICE  "no|yes", "replace|append|refuse"
- *   LIST    as TEXT, for each item
+ *   LIST    as TEXT, for each item. "include" and "exclude": patterns (fnmatch without flags) for the path that a file
+ *           has below a folder of the section's "path glob", or below the part of a pattern before its first wildcard.
+ *           Only what matches one of "include" is read, if there are any; nothing that matches one of "exclude" is, nor
+ *           what lies in a folder that does. A file that is named, or matches a pattern itself, is meant
  *   MAP     as TEXT, for each value; keys are letters, digits, _ and -. `def` null: one key at least; "": none need be
  *   REF     the id of the service wanted
  * Ends with a null name. */

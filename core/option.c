@@ -244,15 +244,17 @@ int32_t jvc_option_check(const jv_opt *o, uint32_t ctx_size, jv_err *err)
 
 void jvc_option_describe(const jv_opt *o, char *text, size_t n)
 {
-    static const char *const what[] = {"text", "path", "path to read", "path or pattern to read", "path to write"};
-    static const char *const many[] = {"texts", "paths", "paths to read", "paths and patterns to read", "paths to write"};
+    static const char *const what[] = {"text", "path", "path to read", "path or pattern to read", "path to write",
+        "folder"};
+    static const char *const many[] = {"texts", "paths", "paths to read", "paths and patterns to read", "paths to write",
+        "folders"};
     int use = jvc_range_path(o->range);
     switch (o->type) {
     case JV_OPT_I64: snprintf(text, n, "whole number, %s", o->range); break;
     case JV_OPT_F64: snprintf(text, n, "number, %s", o->range); break;
     case JV_OPT_CHOICE: snprintf(text, n, "%s", o->range); break;
     case JV_OPT_TEXT: snprintf(text, n, "%s", what[use]); break;
-    case JV_OPT_LIST: snprintf(text, n, "list of %s", many[use]); break;
+    case JV_OPT_LIST: snprintf(text, n, "list of %s", use < 0 ? "patterns" : many[use]); break;
     case JV_OPT_MAP: snprintf(text, n, "%s.KEY: %s, one a key", o->name, what[use]); break;
     default: snprintf(text, n, "a section that offers %s", o->range);
     }

@@ -196,7 +196,9 @@ struct jvc_stage {
     uint32_t at;                     /* in the pipeline's stages */
     bool faulty;                     /* something in its section is wrong: it is not opened */
     bool cut_off;                    /* something it reads, or what that reads, is not known: it is not opened */
-    bool unsure;                     /* it, or something above it, could not be opened: not all columns are known */
+    bool bad_path;                   /* a path of its is of no use, which was told: it is opened all the same */
+    bool unsure;                     /* something above it could not be opened: not all columns here are known */
+    bool looked;                     /* its open has looked at the columns: what it says may follow from them */
     bool open, opened_well;          /* open was called, and said yes */
     atomic_bool started;             /* looked at by whoever stops the run */
 
@@ -312,6 +314,9 @@ void jvc_pipeline_close(struct jvc_pipeline *pl);
 /* "clean" or "clean (file:line)" for messages; valid until the pipeline is closed. */
 const char *jvc_stage_place(const struct jvc_stage *s);
 
+/* After all are configured: connects the stages by `from` and puts them in order; wire.c. */
+void jvc_pipeline_wire(struct jvc_pipeline *pl);
+
 /* ---- options of a section: setup.c ---- */
 
 /* Sets the stage's options and host keys from its section, finds unknown keys. */
@@ -325,6 +330,8 @@ void jvc_stage_columns(struct jvc_stage *s);
 /* What a record has when it comes to s (a source: what it sets): what is written down of one that is rejected. */
 const struct jvc_columns *jvc_stage_input(const struct jvc_stage *s);
 int32_t jvc_bind_name(struct jvc_stage *s, struct jvc_row_of *row, jv_err *err);
+/* Tells why a name that the plugin's open gave cannot be bound, where the section says that name. */
+void jvc_name_unbound(struct jvc_stage *s, const char *name, const char *why);
 const char *jvc_type_name(int32_t type);
 
 /* After all are configured: what their paths name, and whether two sections are at one file; paths.c. */

@@ -159,15 +159,19 @@ const jv_stage *jvc_plugin_stage(const char *name, struct jvc_plugin **plugin, j
     *plugin = p;
     if (!slash && p->desc->n_stages == 1) return JVC_STAGE(p->desc, 0);
     char list[256] = "";
+    struct jvc_nearest near = {.name = slash ? slash + 1 : ""};
     for (uint32_t i = 0; i < p->desc->n_stages; i++) {
         const jv_stage *s = JVC_STAGE(p->desc, i);
         if (slash && !strcmp(slash + 1, s->name)) return s;
+        if (slash) jvc_nearest_try(&near, s->name);
         size_t n = strlen(list);
         snprintf(list + n, sizeof list - n, "%s%s/%s", n ? ", " : "", p->name, s->name);
     }
-    jv_fail(err, JV_BAD,
-        slash ? "plugin %s has no such stage; it has %s" : "plugin %s holds several stages: name one of %s",
-        slash ? name : p->name, list);
+    if (slash)
+        jv_fail(err, JV_BAD, "plugin %s has no such stage%s it has %s", name, near.best ? jvc_nearest_hint(&near) : ";",
+            list);
+    else
+        jv_fail(err, JV_BAD, "plugin %s holds several stages: name one of %s", p->name, list);
     return NULL;
 }
 

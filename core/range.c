@@ -174,7 +174,12 @@ static bool words_ok(const char *words)
 
 int jvc_range_path(const char *range)
 {
-    return jvc_option_word("|path|path read|path glob|path write", range);
+    return jvc_option_word("|path|path read|path glob|path write|path folder", range);
+}
+
+int jvc_range_filter(const char *range)
+{
+    return jvc_option_word("include|exclude", range);
 }
 
 bool jvc_range_ok(int32_t type, const char *range)
@@ -184,6 +189,7 @@ bool jvc_range_ok(int32_t type, const char *range)
     case JV_OPT_F64: return f64_range_ok(range);
     case JV_OPT_CHOICE: return words_ok(range);
     case JV_OPT_REF: return *range;
+    case JV_OPT_LIST: return jvc_range_path(range) >= 0 || jvc_range_filter(range) >= 0;
     default: return jvc_range_path(range) >= 0;
     }
 }

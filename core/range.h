@@ -7,8 +7,12 @@
 #include "util.h"
 
 /* What the range of a TEXT, LIST or MAP says of its texts; < 0: it is no range for them. */
-enum { JVC_TEXT, JVC_PATH, JVC_PATH_READ, JVC_PATH_GLOB, JVC_PATH_WRITE };
+enum { JVC_TEXT, JVC_PATH, JVC_PATH_READ, JVC_PATH_GLOB, JVC_PATH_WRITE, JVC_PATH_FOLDER };
 int jvc_range_path(const char *range);
+
+/* What the range of a LIST says of what a "path glob" finds in folders; < 0: nothing. */
+enum { JVC_INCLUDE, JVC_EXCLUDE };
+int jvc_range_filter(const char *range);
 
 /* Whether it is a range for options of this type: it parses, and its low end is not above its high one. */
 bool jvc_range_ok(int32_t type, const char *range);

@@ -170,7 +170,7 @@ static int32_t poll_some(struct jvc_stage *s, jv_err *err)
     } while (rc == JV_OK && t - t0 < POLL_NS && !over(s) && jvc_window_has_room(s));
     jvc_count(&s->busy_ns, t - t0 - c.nested_ns);
     *err = c.err;
-    err->text[sizeof err->text - 1] = 0;
+    jvc_err_end(err, rc);
     if (rc == JV_FULL && !c.full) /* it would be called again and again */
         rc = jv_fail(err, JV_FATAL, "the plugin's poll answers JV_FULL (%d), which begin did not", JV_FULL);
     jvc_call_leave(&c);
@@ -218,7 +218,7 @@ static bool start_stage(struct jvc_stage *s)
     if (atomic_load(&s->pl->stopping)) return false;
     jvc_call_enter(&call, s);
     int32_t rc = s->def->start ? s->def->start(s->ctx, &err) : JV_OK;
-    err.text[sizeof err.text - 1] = 0;
+    jvc_err_end(&err, rc);
     jvc_call_leave(&call);
     s->started = rc == JV_OK;
     if (rc > 0) jv_fail(&err, JV_FATAL, "the plugin's start answers %d, which it may not", rc);
@@ -226,12 +226,15 @@ static bool start_stage(struct jvc_stage *s)
     return rc == JV_OK;
 }
 
-/* Sources last, but for those that others refer to: what they begin must find everything ready. */
+/* Sinks after the stages between, for they empty what they write, which a start that fails elsewhere need not cost.
+ * Sources last, but for those that others refer to: what they begin must find everything ready. */
 static bool start_stages(struct jvc_pipeline *pl)
 {
-    for (int sources = 0; sources < 2; sources++)
-        for (uint32_t i = 0; i < pl->n; i++)
-            if ((pl->stages[i]->kind == JVC_SOURCE) == sources && !start_stage(pl->stages[i])) return false;
+    for (int turn = 0; turn < 3; turn++)
+        for (uint32_t i = 0; i < pl->n; i++) {
+            enum jvc_kind kind = pl->stages[i]->kind;
+            if ((kind == JVC_SOURCE ? 2 : kind == JVC_SINK) == turn && !start_stage(pl->stages[i])) return false;
+        }
     return true;
 }
 

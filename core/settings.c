@@ -28,7 +28,7 @@ static const jv_opt settings_opts[] = {
     JV_OPT(struct settings, dead_letter, "", "path", "where rejected records go"),
     JV_OPT(struct settings, on_error, "reject", "reject|stop", "what becomes of a record at fault"),
     JV_OPT(struct settings, retries, "3", "0..1000", "how often a stage may ask for another try"),
-    JV_OPT(struct settings, retry_after, "100ms", "ms 0..10m", "the pause before the second try; doubles, up to 10 s"),
+    JV_OPT(struct settings, retry_after, "100ms", "ms 0..10s", "the pause before the second try; doubles, up to 10 s"),
     JV_OPT(struct settings, threads, "auto", "auto|1..1024", "to compute with; auto: the cores this process may use"),
     JV_OPT(struct settings, memory, "1G", "bytes 1K..", "of texts on their way, beyond which sources wait"),
     JV_OPT(struct settings, plugin_path, "", "path", "folders of plugins, searched first"),
@@ -63,15 +63,17 @@ static bool is_setting(const void *none, const char *key, size_t n)
 static void check_settings(struct jvc_pipeline *pl, struct jvc_section *sec, const struct settings *s)
 {
     struct jvc_entry *e;
-    if ((e = jvc_section_entry(sec, "name")) && (!*s->name || strpbrk(s->name, "/\n")))
+    if ((e = jvc_section_take(sec, "name")) && (!*s->name || strpbrk(s->name, "/\n")))
         jvc_problem(&pl->conf, e->where, "`name`: \"%.60s\" is no name for a pipeline", s->name);
-    if ((e = jvc_section_entry(sec, "dead_letter")) && !*s->dead_letter)
+    if ((e = jvc_section_take(sec, "dead_letter")) && !*s->dead_letter)
         jvc_problem(&pl->conf, e->where, "`dead_letter`: no path");
     for (size_t i = 0; i < s->plugin_path.n; i++) {
         struct stat st;
-        if (stat(s->plugin_path.v[i].p, &st) || !S_ISDIR(st.st_mode))
-            jvc_problem(&pl->conf, jvc_section_entry(sec, "plugin_path")->where, "`plugin_path`: %s is no folder",
-                s->plugin_path.v[i].p);
+        struct jvc_nearest near;
+        const char *path = s->plugin_path.v[i].p;
+        if (stat(path, &st) || !S_ISDIR(st.st_mode))
+            jvc_problem(&pl->conf, jvc_entry_item(jvc_section_entry(sec, "plugin_path"), i, s->plugin_path.n),
+                "`plugin_path`: %s is no folder%s", path, jvc_nearest_file(&near, path));
     }
 }
 

@@ -53,7 +53,7 @@ static void host_keys(struct jvc_stage *s)
     int word = e ? jvc_option_word("reject|stop", e->value) : -1;
     if (e && word < 0) jvc_problem(&s->pl->conf, e->where, "`on_error`: \"%.60s\" is none of reject|stop", e->value);
     if (e && word >= 0) s->stop_on_error = word == 1;
-    if (jvc_section_entry(s->sec, "from")) jvc_section_entry(s->sec, "from")->used = true; /* for wire (graph.c) */
+    if (jvc_section_entry(s->sec, "from")) jvc_section_entry(s->sec, "from")->used = true; /* for wire.c */
     for (size_t i = JVC_N_HOST_KEYS; jvc_host_keys[i]; i++) {
         e = jvc_section_entry(s->sec, jvc_host_keys[i]);
         if (!e) continue;
@@ -74,6 +74,10 @@ static int32_t set_ref(struct jvc_stage *s, const jv_opt *o, const char *value, 
         if (!strcmp(x->sec->name, value)) to = x;
         for (uint32_t k = 0; JVC_SERVICE(x->desc, x->def, k); k++)
             if (!strcmp(JVC_SERVICE(x->desc, x->def, k)->id, o->range)) jvc_nearest_try(&near, x->sec->name);
+    }
+    if (!to && jvc_conf_may_have(&s->pl->conf, value)) {
+        s->faulty = true;
+        return JV_OK;
     }
     if (!to) return jv_fail(err, JV_BAD, "no section [%.60s]%s", value, jvc_nearest_hint(&near));
     for (uint32_t k = 0; JVC_SERVICE(to->desc, to->def, k); k++) {
@@ -213,15 +217,17 @@ static void mark_above(const struct jvc_stage *s, bool *above)
     }
 }
 
-/* Whether the slot may hold something in a buffer that comes to a stage below those. */
-static bool slot_used_above(const struct jvc_pipeline *pl, const bool *above, uint32_t at)
+static bool is_set(const struct jvc_row_of *r)
+{
+    return r->kind == JVC_SLOT && (r->access & JV_OUT);
+}
+
+/* Marks the slots that may hold something in a buffer that comes to a stage below those. */
+static void mark_slots(const struct jvc_pipeline *pl, const bool *above, bool *used)
 {
     for (uint32_t i = 0; i < pl->n; i++)
-        for (uint32_t k = 0; above[i] && k < pl->stages[i]->n_rows; k++) {
-            const struct jvc_row_of *r = &pl->stages[i]->rows[k];
-            if (r->kind == JVC_SLOT && (r->access & JV_OUT) && r->at == at) return true;
-        }
-    return false;
+        for (uint32_t k = 0; above[i] && k < pl->stages[i]->n_rows; k++)
+            if (is_set(&pl->stages[i]->rows[k])) used[pl->stages[i]->rows[k].at] = true;
 }
 
 /* The slot of a field that s sets. Stages on different ways share the slots of fields of one name and type; a stage
@@ -229,23 +235,24 @@ static bool slot_used_above(const struct jvc_pipeline *pl, const bool *above, ui
 static uint32_t slot_of(const struct jvc_stage *s, const char *name, int32_t type)
 {
     struct jvc_pipeline *pl = s->pl;
-    bool *above = jvc_alloc(pl->n);
+    bool *above = jvc_alloc(pl->n), *used = jvc_alloc(pl->n_slots);
     uint32_t found = UINT32_MAX;
     mark_above(s, above);
+    mark_slots(pl, above, used);
     for (uint32_t i = 0; i < pl->n && found == UINT32_MAX; i++) {
         const struct jvc_stage *t = pl->stages[i];
         for (uint32_t k = 0; t != s && k < t->n_rows; k++) {
             const struct jvc_row_of *r = &t->rows[k];
-            bool same = r->kind == JVC_SLOT && (r->access & JV_OUT) && r->type == type && !strcmp(r->name, name);
-            if (same && !slot_used_above(pl, above, r->at)) found = r->at;
+            if (is_set(r) && !used[r->at] && r->type == type && !strcmp(r->name, name)) found = r->at;
         }
     }
+    free(used);
     free(above);
     return found == UINT32_MAX ? pl->n_slots++ : found;
 }
 
 /* Binds to a column that is there, if its type and the ways it comes by allow. */
-static int32_t bind_column(const struct jvc_stage *s, struct jvc_row_of *row, const struct jvc_column *c, jv_err *err)
+static int32_t bind_column(struct jvc_row_of *row, const struct jvc_column *c, jv_err *err)
 {
     if (c->differs)
         return jv_fail(err, JV_BAD, "it reads `%s` as %s, but %s makes it %s, and %s another type", row->name,
@@ -253,12 +260,19 @@ static int32_t bind_column(const struct jvc_stage *s, struct jvc_row_of *row, co
     if (!readable(c->c.type, row->type))
         return jv_fail(err, JV_BAD, "it reads `%s` as %s, but %s makes it %s", row->name, jvc_type_name(row->type),
             c->by, jvc_type_name(c->c.type));
-    if ((c->c.flags & JV_OPTIONAL) && !(row->access & JV_OPTIONAL) && !s->unsure)
+    if ((c->c.flags & JV_OPTIONAL) && !(row->access & JV_OPTIONAL))
         return jv_fail(err, JV_BAD, "it reads `%s`, which %s makes but which does not come by way of %s", row->name,
             c->by, c->missing);
     row->kind = c->of.kind;
     row->at = c->of.at;
     if (c->of.kind != JVC_SLOT || row->type == JV_ANY) row->type = c->c.type;
+    return JV_OK;
+}
+
+/* What comes here is not known for sure: that it does not fit may follow from what was told above. */
+static int32_t leave_unbound(struct jvc_row_of *row)
+{
+    row->kind = JVC_ABSENT;
     return JV_OK;
 }
 
@@ -269,14 +283,12 @@ static int32_t bind_input(struct jvc_stage *s, struct jvc_row_of *row, jv_err *e
     size_t n = 0;
     for (uint32_t i = 0; i < s->in.n; i++) {
         const struct jvc_column *c = &s->in.v[i];
-        if (!strcmp(c->c.name, row->name)) return bind_column(s, row, c, err);
+        if (!strcmp(c->c.name, row->name))
+            return bind_column(row, c, err) < 0 ? s->unsure ? leave_unbound(row) : JV_BAD : JV_OK;
         jvc_nearest_try(&near, c->c.name);
         if (n < sizeof list) n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", c->c.name);
     }
-    if ((row->access & JV_OPTIONAL) || s->unsure) {
-        row->kind = JVC_ABSENT;
-        return JV_OK;
-    }
+    if ((row->access & JV_OPTIONAL) || s->unsure) return leave_unbound(row);
     return jv_fail(err, JV_BAD, "no field `%s` comes here%s there are %s", row->name,
         near.best ? jvc_nearest_hint(&near) : ";", list);
 }
@@ -296,4 +308,30 @@ int32_t jvc_bind_name(struct jvc_stage *s, struct jvc_row_of *row, jv_err *err)
     row->at = slot_of(s, row->name, row->type);
     row->kind = JVC_SLOT;
     return JV_OK;
+}
+
+/* The only key of the section that names a field so: in an option's value, or behind the dot of a map's key. */
+static const struct jvc_entry *key_naming(const struct jvc_stage *s, const char *name)
+{
+    const struct jvc_entry *found = NULL;
+    for (size_t i = 0; i < s->sec->n; i++) {
+        const struct jvc_entry *e = &s->sec->entries[i];
+        const jv_opt *o = s->def->opts;
+        const char *dot = strchr(e->name, '.');
+        while (JVC_ROW(o, 0) && !jvc_option_has_key(o, e->name, strlen(e->name))) o++;
+        if (!JVC_ROW(o, 0) || !e->value) continue;
+        if (!(dot && !strcmp(dot + 1, name)) && !jvc_holds_word(e->value, strlen(e->value), name)) continue;
+        if (found) return NULL;
+        found = e;
+    }
+    return found;
+}
+
+void jvc_name_unbound(struct jvc_stage *s, const char *name, const char *why)
+{
+    const struct jvc_entry *e = key_naming(s, name);
+    if (e)
+        jvc_problem(&s->pl->conf, jvc_entry_line(e, name), "`%s`: %s", e->name, why);
+    else
+        jvc_problem(&s->pl->conf, s->sec->where, "[%s]: %s", s->sec->name, why);
 }

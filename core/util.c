@@ -1,10 +1,13 @@
 /* util.c: see util.h. */
 #include "util.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#define NAMES_SEEN 10000 /* of a folder, for one that is near */
 
 bool jvc_quiet;
 void (*jvc_say_before)(void);
@@ -161,6 +164,7 @@ void jvc_nearest_try(struct jvc_nearest *n, const char *candidate)
 {
     size_t d = edit_distance(n->name, candidate), longest = strlen(candidate);
     if (strlen(n->name) > longest) longest = strlen(n->name);
+    if (longest <= JVC_NEAREST_MOST && !strcasecmp(n->name, candidate)) d = 0;
     if (d > (longest + 2) / 3) return; /* a third of the letters differ: no longer a slip */
     if (n->best && d >= n->distance) return;
     n->best = strcpy(n->kept, candidate);
@@ -172,6 +176,44 @@ const char *jvc_nearest_hint(struct jvc_nearest *n)
     n->hint[0] = 0;
     if (n->best) snprintf(n->hint, sizeof n->hint, ", did you mean `%s`?", n->best);
     return n->hint;
+}
+
+const char *jvc_nearest_file(struct jvc_nearest *n, const char *path)
+{
+    char *part = jvc_strdup(path), *name = part, *end;
+    *n = (struct jvc_nearest){.name = ""};
+    n->hint[0] = 0;
+    for (;; name = end + 1) { /* down the folders that are there */
+        end = strchrnul(name, '/');
+        bool last = !*end;
+        *end = 0;
+        bool there = !*part || !access(part, F_OK);
+        if (there && last) break;
+        if (there) {
+            *end = '/';
+            continue;
+        }
+        if (name > part) name[-1] = 0;
+        DIR *dir = opendir(name == part ? "." : *part ? part : "/");
+        const struct dirent *e;
+        n->name = name;
+        for (int i = 0; dir && i < NAMES_SEEN && (e = readdir(dir)); i++)
+            if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && strcmp(e->d_name, name))
+                jvc_nearest_try(n, e->d_name); /* a name that is there all the same is a link to nothing */
+        if (dir) closedir(dir);
+        break;
+    }
+    jvc_nearest_hint(n);
+    n->name = ""; /* it lies in what is freed here */
+    free(part);
+    return n->hint;
+}
+
+void jvc_err_end(jv_err *err, int32_t rc)
+{
+    err->text[sizeof err->text - 1] = 0;
+    if (!*err->text && (rc == JV_BAD || rc == JV_FATAL || rc == JV_RETRY))
+        strcpy(err->text, "the plugin gives no reason");
 }
 
 static int64_t read_clock(clockid_t clock)

@@ -50,6 +50,12 @@ void jvc_nearest_try(struct jvc_nearest *n, const char *candidate);
 /* ", did you mean `NAME`?" or an empty text; valid as long as n. */
 const char *jvc_nearest_hint(struct jvc_nearest *n);
 
+/* The same for a path of which something is not there: the name in its folder that is nearest to the first such one. */
+const char *jvc_nearest_file(struct jvc_nearest *n, const char *path);
+
+/* Makes what a plugin left in err fit to be told: ended, for it may be filled to the brim, and of an error not empty. */
+void jvc_err_end(jv_err *err, int32_t rc);
+
 /* A whole file: n bytes and a NUL; free(). Null and err on failure or when it is larger than `most`. */
 char *jvc_read_file(const char *path, size_t most, size_t *n, jv_err *err);
 

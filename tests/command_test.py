@@ -90,6 +90,14 @@ class Inspect(jv.Case):
         self.assertIn("jsonl/write", self.stages("jsonl"))
         self.assertEqual(list(self.stages("llm/generate")), ["llm/generate"])
         self.assertTrue(all(p["path"].startswith(PLUGINS) for p in self.stages("--all", PLUGINS).values()))
+        for words in (("plugins", "nowhere"), ("inspect", "--all", "nowhere")):
+            result = self.jevons(*words)
+            self.assertEqual((result.status, result.out, result.err), (2, b"", "jevons: nowhere is no folder\n"))
+        self.write("a.txt", "x")
+        for word, says in (("./a.txt", "./a.txt is no plugin: its name would be jv_NAME.so"), ("./b.txt", "./b.txt is not there, did you mean `a.txt`?"),
+                           ("jv_nix.so", "jv_nix.so is not there")):
+            result = self.jevons("inspect", word)
+            self.assertEqual((result.status, result.err), (2, f"jevons: {says}\n"))
         nothing = self.jevons("inspect", "--all", self.folder)
         self.assertEqual((nothing.status, nothing.text), (1, ""))
         self.assertIn("no plugins found in", nothing.err)

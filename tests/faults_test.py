@@ -4,7 +4,9 @@ import fcntl
 import json
 import os
 import random
+import shutil
 import signal
+import stat
 import string
 import subprocess
 
@@ -34,10 +36,128 @@ class Paths(Faults):
         p.stdin.write(b"one\n")
         p.stdin.flush()
         self.assertEqual(p.stdout.readline(), b"one\n")
-        os.rmdir(self.path("dead"))
+        shutil.rmtree(self.path("dead"))
         out, err = p.communicate(b"3\nfour\n", timeout=60)
         self.assertEqual((p.returncode, out), (1, b""))
         self.assertIn(b"v (t.ini:4): dead/x.jsonl: No such file or directory (record -:4)", err)
+
+
+class DeadLetters(Faults):
+    """The file they go to: this run's from its start to its end, and nothing else's."""
+
+    INI = "[l]\nplugin = lines\npath = -\n[v]\nplugin = probe/verdict\n[o]\nplugin = stdout\n"
+    DISORDER = NUMBERS + "[w]\nplugin = probe/work\nms = 1\noverwrite = yes\nthreads = 8\n[o]\nplugin = null\n"
+
+    def row(self, name):
+        return json.dumps({"id": name, "stage": "v", "place": "t.ini:4", "error": "\\\"", "input": {"text": name}}) + "\n"
+
+    def ids(self, name="t.rejected.jsonl"):
+        return [json.loads(row)["id"] for row in self.read(name).splitlines()]
+
+    def waiting(self, *overrides):
+        """A run that has rejected one record and waits for more."""
+        p = subprocess.Popen([jv.JEVONS, "run", "--quiet", self.ini(self.INI), *overrides], cwd=self.folder, env=self.environment(), stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        p.stdin.write(b"3\nfour\n")
+        p.stdin.flush()
+        self.assertEqual(p.stdout.readline(), b"four\n")
+        return p
+
+    def test_a_second_run_of_the_pipeline(self):
+        p = self.waiting()
+        rows = self.read("t.rejected.jsonl")
+        for command in (["run", "t.ini"], ["run", "t.ini", "v.on=none"]):
+            result = self.jevons(*command, stdin=b"five\n")
+            self.assertEqual((result.status, result.text), (1, ""))
+            self.assertIn("t.rejected.jsonl: rejected records of another run are being written there", result.err)
+        self.assertEqual(self.read("t.rejected.jsonl"), rows)
+        out, err = p.communicate(b"3\n", timeout=60)
+        self.assertEqual((p.returncode, out), (3, b""), err)
+        self.assertEqual(self.ids(), ["-:0", "-:7"])
+        self.assertEqual(self.jevons("run", "t.ini", stdin=b"3\n").status, 3)
+        self.assertEqual(self.ids(), ["-:0"])
+
+    def test_a_link_stays_a_link(self):
+        os.mkdir(self.path("far"))
+        os.symlink("far/other", self.path("t.rejected.jsonl"))
+        verdict = self.ini(NUMBERS + "[v]\nplugin = probe/verdict\n[o]\nplugin = null\n")
+        for on, ids in (("3", ["3"]), ("none", []), ("4", ["4"])):
+            self.assertEqual(self.jevons("run", verdict, f"v.on={on}").status, 3 if ids else 0)
+            self.assertEqual(os.readlink(self.path("t.rejected.jsonl")), "far/other")
+            self.assertEqual(self.ids("far/other"), ids)
+        self.assertEqual(self.jevons("run", self.ini(self.DISORDER), "n.count=200").status, 3)
+        self.assertEqual(os.readlink(self.path("t.rejected.jsonl")), "far/other")
+        self.assertEqual(self.ids("far/other"), [str(i) for i in range(200)])
+        self.assertEqual(os.listdir(self.path("far")), ["other"])
+
+    def test_standard_output_is_shared(self):
+        """By its link in /proc, as /dev/stdout is one: a mistake must not take that away from the machine."""
+        os.symlink("/proc/self/fd/1", self.path("out"))
+        ini = self.ini(NUMBERS + "[v]\nplugin = probe/verdict\n[o]\nplugin = null\n")
+        for on, told in (("3", 3), ("none", 0)):
+            with open(self.path("both"), "wb") as f:
+                f.write(b"before\n")
+                f.flush()
+                p = subprocess.run([jv.JEVONS, "run", ini, "pipeline.dead_letter=out", f"v.on={on}"], cwd=self.folder, env=self.environment(), stdout=f,
+                                   stderr=subprocess.PIPE, timeout=60)
+            lines = self.read("both").decode().splitlines()
+            self.assertEqual((p.returncode, lines[0]), (told, "before"), p.stderr)
+            self.assertEqual([json.loads(x)["id"] for x in lines[1:]], ["3"] if told else [])
+            self.assertEqual(os.readlink(self.path("out")), "/proc/self/fd/1")
+
+    def test_a_fifo(self):
+        os.mkfifo(self.path("fifo"))
+        ini = self.ini(NUMBERS + "[v]\nplugin = probe/verdict\n[o]\nplugin = null\n")
+        result = self.jevons("run", ini, "pipeline.dead_letter=fifo")
+        self.assertEqual(result.status, 1)
+        self.assertIn("v (t.ini:4): fifo: No such device or address (record 3)", result.err)
+        self.assertEqual(self.jevons("run", ini, "pipeline.dead_letter=fifo", "v.on=none").status, 0)
+        fd = os.open(self.path("fifo"), os.O_RDONLY | os.O_NONBLOCK)
+        self.assertEqual(self.jevons("run", ini, "pipeline.dead_letter=fifo").status, 3)
+        self.assertEqual(json.loads(os.read(fd, 4096))["id"], "3")
+        os.close(fd)
+        self.assertTrue(stat.S_ISFIFO(os.stat(self.path("fifo")).st_mode))
+
+    def test_what_is_not_ours_is_left_alone(self):
+        row = self.row("old")
+        for text in ("precious\n", '{"id": 1}\n', '{"id": "1", "text": "x"}\n', '{"id": "1"', "\n", row + "\n", row + '{"id": "1", "stage": "x"}\n', row[:-9] + '\n[]\n' + row,
+                     row.replace("place", "line"), row.replace('"input": {', '"input": [')):
+            self.write("t.rejected.jsonl", text)
+            result = self.jevons("run", self.ini(self.INI), stdin=b"x\n")
+            self.assertEqual((result.status, result.text), (1, ""), text)
+            self.assertIn("t.rejected.jsonl is there and holds no rejected records: it is left alone", result.err)
+            self.assertEqual(self.read("t.rejected.jsonl").decode(), text)
+        for text in ("", row, row + row, row + row[:30], row + '{"'):
+            self.write("t.rejected.jsonl", text)
+            self.assertEqual(self.jevons("run", self.ini(self.INI), stdin=b"x\n").status, 0, text)
+            self.assertFalse(os.path.exists(self.path("t.rejected.jsonl")))
+
+    def test_what_they_are_sorted_in_is_nobody_elses(self):
+        for name in ("t.rejected.jsonl.sorting", "t.rejected.jsonl.XXXXXX"):
+            self.write(name, "precious\n")
+        before = set(os.listdir(self.folder))
+        self.assertEqual(self.jevons("run", self.ini(self.DISORDER), "n.count=200").status, 3)
+        self.assertEqual(self.ids(), [str(i) for i in range(200)])
+        self.assertEqual(set(os.listdir(self.folder)) - before, {"t.ini", "t.rejected.jsonl"})
+        self.assertEqual((self.read("t.rejected.jsonl.sorting"), self.read("t.rejected.jsonl.XXXXXX")), (b"precious\n", b"precious\n"))
+
+    def test_what_came_in_their_place_is_somebody_elses(self):
+        p = self.waiting()
+        os.rename(self.path("t.rejected.jsonl"), self.path("moved"))
+        self.write("t.rejected.jsonl", "precious\n")
+        out, err = p.communicate(b"3\n", timeout=60)
+        self.assertEqual((p.returncode, self.ids("moved")), (3, ["-:0", "-:7"]), err)
+        self.assertEqual(self.read("t.rejected.jsonl"), b"precious\n")
+
+    def test_a_folder_in_which_none_can_be_made(self):
+        """Which is well as long as none is needed."""
+        os.mkdir(self.path("gone"))
+        for line, status in ((b"x\n", 0), (b"3\n", 1)):
+            p = subprocess.run(["sh", "-c", 'cd gone && rmdir ../gone && exec "$@"', "sh", jv.JEVONS, "run", self.path(self.ini(self.INI))], cwd=self.folder,
+                               env=self.environment(), input=line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+            os.mkdir(self.path("gone"))
+            self.assertEqual(p.returncode, status, p.stderr)
+        self.assertIn(b"t.rejected.jsonl: No such file or directory (record -:0)", p.stderr)
 
 
 class Inputs(Faults):

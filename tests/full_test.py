@@ -32,6 +32,9 @@ class Full(Faults):
         self.assertEqual(result.status, 1)
         self.assertIn("/dev/full: No space left on device (record 3)", result.err)
         self.assertNotIn("rejected: /dev/full", result.err)
+        self.assertEqual((table["rejected"], table["stages"]["v"]["rejected"]), (0, 0))
+        self.assertGreaterEqual(table["stages"]["v"]["cancelled"], 1)
+        self.assertEqual(self.settled(result)[3], 1)
 
     def limited(self, ini, most):
         """No file may become larger than `most` bytes: what a full disk is to a program."""

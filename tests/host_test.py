@@ -71,18 +71,29 @@ class Flow(jv.Case):
     def test_ports_are_named_as_they_are_read(self):
         ini = "[n]\nplugin = text\ntext = x\n[p]\nplugin = prompt\ntext = {text}\n"
         self.check_problems(self.ini(ini + "[q]\nplugin = prompt\ntext = {error}\nfrom = p, p.rejected\n[z]\nplugin = null\n"),
-                            [(7, "it reads `error`, which p.rejected (t.ini:4) makes but which does not come by way of p (t.ini:4)")])
+                            [(9, "`text`: it reads `error`, which p.rejected (t.ini:4) makes but which does not come by way of p (t.ini:4)")])
         self.check_problems(self.ini(ini + "out = p\n[q]\nplugin = prompt\ntext = {p}\nfrom = p, p.rejected\n[z]\nplugin = null\n"),
-                            [(8, "it reads `p`, which p (t.ini:4) makes but which does not come by way of p.rejected (t.ini:4)")])
+                            [(10, "`text`: it reads `p`, which p (t.ini:4) makes but which does not come by way of p.rejected (t.ini:4)")])
         self.check_problems(self.ini(ini + "[z]\nplugin = null\n[a]\nplugin = prompt\ntext = a\nfrom = p.rejected\n[b]\nplugin = prompt\ntext = b\nfrom = p.rejected\n"
                                      "[c]\nplugin = null\nfrom = a, b\n"), [(19, "[c] would get each record of [p.rejected] twice, by [a] and by [b]")])
         self.write("t.ini", ini + "[z]\nplugin = null\n[y]\nplugin = null\nfrom = z.rejected\n")
         self.assertIn("      y (null), reads z.rejected", self.jevons("check", "t.ini").lines)
         self.assertRegex(self.jevons("graph", "t.ini").text, r'"z" -> "y" \[label="rejected"\]')
 
+    def test_a_start_that_fails_costs_no_output(self):
+        """Sinks start behind all that may fail between the sources and them."""
+        self.write("o", "old\n")
+        ini = self.ini("[n]\nplugin = probe/numbers\n[o]\nplugin = jsonl\npath = o\n[m]\nplugin = probe/numbers\n[v]\nplugin = probe/verdict\nwhat = unstartable\n[z]\nplugin = null\n")
+        self.assertEqual(self.jevons("run", ini).status, 1)
+        self.assertEqual(self.read("o"), b"old\n")
+
+    def test_a_plugin_without_a_reason(self):
+        ini = self.ini("[n]\nplugin = probe/numbers\n[v]\nplugin = probe/verdict\nwhat = mute\n[z]\nplugin = null\n")
+        self.assertIn("v (t.ini:3): the plugin gives no reason (record 3)", self.jevons("run", ini).err)
+
     def test_a_mismatch_names_both(self):
         self.write("t.ini", "[in]\nplugin = files\nas = bytes\npath = t.ini\n[p]\nplugin = prompt\ntext = {text}\n[z]\nplugin = null\n")
-        self.check_problems("t.ini", [(5, "[p]: it reads `text` as utf8, but in (t.ini:1) makes it bytes")])
+        self.check_problems("t.ini", [(7, "`text`: it reads `text` as utf8, but in (t.ini:1) makes it bytes")])
 
     def test_references(self):
         ini = self.ini(NUMBERS + "[u]\nplugin = probe/user\nthing = it\n[it]\nplugin = probe/thing\n" + "[o]\nplugin = null\nfrom = u\n")

@@ -196,7 +196,7 @@ stray
             (7, "`ms`: \"5 miles\" is not a number with ms, s, m or h"),
             (8, "`threads`: 0 is outside 1..1024"),
             (9, "`timeout`: not in this version"),
-            (11, "no such stage; it has probe/numbers, probe/endless, probe/verdict"),
+            (11, "no such stage, did you mean `verdict`? it has probe/numbers, probe/endless, probe/verdict"),
             (13, "no plugin stdot (jv_stdot.so), did you mean `stdout`?"),
             (16, "`from`: no stage [worc], did you mean `work`?"),
             (17, "`newline`: \"maybe\" is none of no|yes"),
@@ -315,6 +315,98 @@ plugin = null
         self.check_problems(self.ini(source + "[s]\nplugin = null\nfrom: n\n"), [(5, "`:` before the first `=`")])
         self.check_problems(self.ini(source + "[n]\nplugin = null\n"), [(3, "stands at t.ini:1 already")])
         self.check_problems(self.ini(source + "[m]\nplugin = probe/numbers\n[s]\nplugin = null\nfrom = mm\n"), [(1, "nothing reads [n]"), (7, "did you mean `m`?")])
+
+    def told(self, text, *expected):
+        """Exactly these problems, whatever reads or discards the rest."""
+        with self.subTest(text=text):
+            self.check_problems(self.ini(text), list(expected))
+
+    def test_columns_that_are_not_known_are_not_told_besides(self):
+        """Below what could not be opened, or has a mistake of its own, nothing is said of fields that may be there."""
+        rows = "[in]\nplugin = jsonl/read\npath = {}\ncolumns.r = {}\n[o]\nplugin = {}\npath = o\nfields = r\n"
+        self.write("in", "{}\n")
+        for sink in ("jsonl", "csv"):
+            self.told(rows.format("nothere", "utf8", sink), (3, "nothere cannot be read"))
+            self.told(rows.format("in", "utf9", sink), (4, "`columns.r = utf9`: wanted utf8"))
+            self.told(rows.format("in\nidd = r", "utf8", sink), (4, "unknown key `idd`, did you mean `id`?"))
+        exec_ = CHAIN.split("[out]")[0].format("x") + "[e]\nplugin = exec\ncommand = cat\nsend = text\nanswer_within = {}\nreturns.r = {}\n"
+        for reader in ("[o]\nplugin = jsonl\npath = o\nfields = r\n", "[o]\nplugin = stdout\nin = r\n",
+                       "[p]\nplugin = prompt\ntext = {r}\n[o]\nplugin = null\n", "[p]\nplugin = route\nin = r\nto.a = 5\n[o]\nplugin = null\n"):
+            self.told(exec_.format("5 miles", "i64") + reader, (8, "`answer_within`"))
+            self.told(exec_.format("5s", "i46") + reader, (9, "`returns.r = i46`: wanted"))
+        self.told(exec_.format("5s", "i64?\nnope = 1") + "[s]\nplugin = stdout\nin = r\n", (10, "unknown key `nope`"))
+
+    def test_what_was_not_read_is_not_missed(self):
+        self.told("include = nothere.ini\n[z]\nplugin = null\n", (1, "nothere.ini: No such file"))
+        self.told("include = nothere.ini\n[a]\nplugin = text\ntext = ${b.text}\n[z]\nplugin = null\nfrom = b\n", (1, "No such file"))
+        self.told("include = nothere.ini\n[a]\nplugin = text\ntext = x\n[e]\nplugin = exec\ncommand = cat\nsend = nada\n[u]\nplugin = probe/user\nthing = t\n[o]\nplugin = null\n",
+                  (1, "No such file"), (8, "no field `nada` comes here"))
+        self.told("[t]\nplugin = text\ntext = x\n[o]\nplugin = null\nfrom =\n", (6, "`from`: no stage"))
+        self.told("[a]\nplugin = text\ntext\n[o]\nplugin = null\n", (3, "neither [section]"))
+        self.told("[a]\nplugin = text\ntext x y\ntext = z\n[o]\nplugin = null\n", (3, "neither [section]"))
+        self.told("[m]\nplugin = probe/thin\n[n]\nplugin = probe/numbers\n[u]\nplugin = probe/user\nthing = m\n[o]\nplugin = null\n", (2, "no such stage"))
+
+    def test_the_line_of_the_key(self):
+        """What open says stands at the key it is about, or at the item's line."""
+        text = "[a]\nplugin = text\ntext = a\n"
+        end = "[o]\nplugin = null\n"
+        self.told(text + "[m]\nplugin = match\npattern = a(b\n" + end, (6, "`pattern`: 'a(b' at byte 3"))
+        self.told(text + "[m]\nplugin = match\npattern =\n  ok\n  a(b\n" + end, (8, "`pattern`: 'a(b' at byte 3"))
+        self.told(text + "[m]\nplugin = match\npattern = a\ncaptures = b\n" + end, (7, "`captures`: no pattern has a group"))
+        self.told(text + "[r]\nplugin = route\nin = text\nto.x = a\nto.y = \"b\n" + end + "from = r.x, r.y\n", (8, "`to.y`: a quote is not closed"))
+        self.told(text + "[r]\nplugin = route\nin = text\nto.x = a\nto.rejected = b\n" + end + "from = r.x\n", (8, "[r] has two ports `rejected`"))
+        self.told(text + "[r]\nplugin = route\nin = txet\nto.x = a\n" + end, (6, "`in`: no field `txet` comes here, did you mean `text`?"))
+        self.told(text + "[c]\nplugin = chunk\nsize = 3\noverlap = 5\n" + end, (7, "`overlap = 5` must be below `size = 3`"))
+        self.told(text + "[e]\nplugin = exec\ncommand = cat\nsend = textt\n" + end, (7, "`send`: no field `textt` comes here, did you mean `text`?"))
+        self.told(text + "[p]\nplugin = prompt\ntext =\n  see\n  {tekst}\n  {id} {nope}\n" + end,
+                  (8, "`text`: no field `tekst` comes here, did you mean `text`?"), (9, "`text`: no field `nope`"))
+        self.told(text + "[o]\nplugin = jsonl\npath = o\nfields = text, nope, nada\n", (7, "`fields`: no field `nope`"), (7, "`fields`: no field `nada`"))
+        self.told(text + "[o]\nplugin = csv\npath = o\nfields =\n  nope\n  text\n  nada\n", (8, "`fields`: no field `nope`"), (10, "`fields`: no field `nada`"))
+        self.told(text + "[o]\nplugin = null\nfrom =\n  a\n  b\n", (8, "`from`: no stage [b], did you mean `a`?"))
+        ports = "".join(f"to.p{i} = {i}\n" for i in range(32))
+        self.told(text + "[r]\nplugin = route\nin = text\n" + ports + end + "from =\n" + "".join(f"  r.p{i}\n" for i in range(32)), (38, "[r] has 32 ports: at most 31 fit"))
+
+    def test_a_name_that_two_keys_hold(self):
+        """It might be either: the section's line."""
+        self.told("[a]\nplugin = text\ntext = a\n[p]\nplugin = exec\ncommand = cat, nope\nsend = nope\n[o]\nplugin = null\n", (4, "[p]: no field `nope` comes here"))
+
+    def test_all_in_one_go(self):
+        self.write("in", "a\n")
+        self.told("[l]\nplugin = lines\npath = in\n[d]\nplugin = dedup\nmemory = 5\nin = lin\n[o]\nplugin = null\n",
+                  (6, "`memory`: 5 is outside"), (7, "no field `lin` comes here, did you mean `line`?"))
+        self.told("[j]\nplugin = jsonl/read\npath = nothere\ncolumns.n = i46\n[o]\nplugin = null\n",
+                  (3, "nothere cannot be read"), (4, "`columns.n = i46`: wanted"))
+        self.told("[l]\nplugin = lines\npath = nothere\n[s]\nplugin = stdout\nin = tekst\n", (3, "nothere cannot be read"), (6, "no field `tekst` comes here"))
+
+    def test_the_nearest_name(self):
+        self.write("docs/x.txt", "x")
+        self.write("docs/model.ini", "")
+        text, end = "[a]\nplugin = text\ntext = {}\n", "[o]\nplugin = null\n"
+        self.told(text.format("@docs/xx.txt") + end, (3, "docs/xx.txt: No such file or directory, did you mean `x.txt`?"))
+        self.told(text.format("@dosc/x.txt") + end, (3, "dosc/x.txt: No such file or directory, did you mean `docs`?"))
+        self.told("[a]\nplugin = lines\npath =\n  docs/x.txt\n  dosc/x.txt\n" + end, (5, "`path`: dosc/x.txt cannot be read: No such file or directory, did you mean `docs`?"))
+        os.symlink("nothing", self.path("lin"))
+        self.told("[a]\nplugin = lines\npath = lin\n" + end, (3, "`path`: lin cannot be read: No such file or directory"))
+        self.told("include = docs/modle.ini\n" + text.format("x") + end, (1, "docs/modle.ini: No such file or directory, did you mean `model.ini`?"))
+        self.told(text.format("x") + "[b]\nplugin = clean\n[c]\nplugin = clean\n" + end + "from = C\n", (10, "`from`: no stage [C], did you mean `c`?"))
+        self.told(text.format("x") + end + "[pipelin]\nname = x\n", (6, "[pipelin] needs `plugin`, or did you mean `[pipeline]`?"))
+        self.told(text.format("x").replace("plugin", "PLUGIN") + end, (2, "unknown key `PLUGIN`, did you mean `plugin`?"))
+        self.told(text.format("x") + end + "from = pipeline\n", (6, "`from`: [pipeline] is no stage"))
+        self.write("t.ini", text.format("x") + end + "[pipeline]\nplugin_path =\n  docs\n  dcos\n")
+        self.check_problems("t.ini", [(9, "`plugin_path`: dcos is no folder, did you mean `docs`?")])
+        self.told(text.format("x") + "[e]\nplugin = exec\ncommand = catt\nsend = text\n" + end, (6, "`command`: 'catt' is no program in PATH, did you mean `"))
+        self.assertEqual(self.jevons("check", "tt.ini").err, "jevons: tt.ini: No such file or directory, did you mean `t.ini`?\n")
+
+    def test_keys_that_are_all_indented(self):
+        end = "[o]\nplugin = null\n"
+        self.told("[a]\n  plugin = text\n  text = x\n" + end, (2, "no key above in [a] whose value it could go on with: unindent it"))
+        self.told("[a]\n  text = x\n  plugin = text\n" + end, (2, "unindent it"))
+        self.told("[a]\nplugin = text\n  text = x\n" + end, (3, "`plugin` takes one line: unindent it"))
+
+    def test_a_long_chain(self):
+        """The most sections there can be, each setting the field of the one above it."""
+        self.write("t.ini", CHAIN.format("x").replace("[out]", "".join(f"[c{i}]\nplugin = clean\n" for i in range(4000)) + "[out]"))
+        self.assertEqual(self.jevons("check", "t.ini", timeout=60).status, 0)
 
     def test_beside_a_cycle(self):
         """It is told once, and what has nothing to do with it is looked at all the same."""
@@ -498,6 +590,7 @@ plugin = null
     def test_open_errors_name_the_section(self):
         ini = self.ini("[n]\nplugin = probe/numbers\n[v]\nplugin = probe/verdict\nwhat = refuse\n[o]\nplugin = null\n")
         self.check_problems(ini, [(3, "[v]: told to refuse")])
+        self.check_problems(ini, [(3, "[v]: the plugin gives no reason")], "v.what=silent")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ WRITE = "[{}]\nplugin = jsonl\npath = {}\n"
 class Paths(jv.Case):
     def setUp(self):
         super().setUp()
-        for name in ("a.txt", "b.txt", "docs/x.txt", "docs/y.md", "t.rejected.jsonl"):
+        for name in ("a.txt", "b.txt", "docs/x.txt", "docs/y.md"):
             self.write(name, '{"id": 1}\n')
+        self.write("t.rejected.jsonl", "")
         os.symlink("a.txt", self.path("link"))
         os.symlink("docs", self.path("folder"))
         os.link(self.path("a.txt"), self.path("hard"))
@@ -106,8 +107,68 @@ class Paths(jv.Case):
         for read, write in (("docs/*.txt", "docs/x.txt"), ("docs/*.txt", "docs/new.txt"), ("folder/*.txt", "docs/new.txt"), ("*/x.txt", "docs/x.txt")):
             self.told("[in]\nplugin = files\npath = " + read + "\n" + WRITE.format("out", write),
                       [(6, f"`path`: it writes {write}, which [in] reads (t.ini:3)")])
-        for read, write in (("docs/*.txt", "docs/x.md"), ("*.txt", "docs/x.txt"), ("docs", "docs/x.txt"), ("*.txt", ".x.txt")):
+        for read, write in (("docs/*.txt", "docs/x.md"), ("*.txt", "docs/x.txt"), ("*.txt", ".x.txt")):
             self.fine("[in]\nplugin = files\npath = " + read + "\n" + WRITE.format("out", write))
+
+    def test_nobody_writes_what_lies_in_a_folder_that_is_read(self):
+        """Be it there already or not: it would be when the source looks."""
+        self.write("docs/deep/er/x.txt", "x\n")
+        files = "[in]\nplugin = files\npath = {}\n{}"
+        for read, write in (("docs", "docs/x.txt"), ("docs", "docs/new"), ("docs/", "folder/new"), ("folder", "docs/x.txt"), ("docs", "docs/deep/er/x.txt"),
+                            ("b.txt, docs", "docs/deep/new"), ("do*", "docs/x.txt"), ("d[o]*", "docs/deep/new"), (self.folder, "new"), ("/", "new")):
+            self.told(files.format(read, "") + WRITE.format("out", write) + "[pipeline]\ndead_letter = /dev/null\n",
+                      [(6, f"`path`: it writes {write}, which [in] reads (t.ini:3)")])
+        for read, write in (("docs", "new"), ("docs", "docs2"), ("docs/deep", "docs/x.txt"), ("d*s", "x"), ("docs/*.txt", "docs/deep/x.txt")):
+            self.fine(files.format(read, "") + WRITE.format("out", write))
+        for filters, write, told in (("include = *.txt\n", "docs/out.jsonl", False), ("include = *.txt\n", "docs/deep/x.txt", True), ("include = *.md, *.txt\n", "docs/x.txt", True),
+                                     ("exclude = *.jsonl\n", "docs/deep/out.jsonl", False), ("exclude = *.jsonl\n", "docs/x.txt", True), ("exclude = deep\n", "docs/deep/er/x.txt", False),
+                                     ("exclude = deep/er\n", "docs/deep/er/x.txt", False), ("exclude = er\n", "docs/deep/er/x.txt", True),
+                                     ("include = *.txt\nexclude = x.*\n", "docs/x.txt", False), ("include = x.*\n", "docs/deep/x.txt", False)):
+            ini = files.format("docs", filters) + WRITE.format("out", write)
+            if told:
+                self.told(ini, [(ini.count("\n"), f"`path`: it writes {write}, which [in] reads (t.ini:3)")])
+            else:
+                self.fine(ini)
+        self.told(files.format("do*", "exclude = deep\n") + WRITE.format("out", "docs/deep/x"), [(7, "`path`: it writes docs/deep/x, which [in] reads (t.ini:3)")])
+        self.fine(files.format("do*", "exclude = docs/deep\n") + WRITE.format("out", "docs/deep/x"))
+        self.told(files.format(".", "") + "[z]\nplugin = null\n",
+                  [(3, "`path`: it reads ., where rejected records go: name another file for either (`dead_letter`)")])
+        self.fine(files.format(".", "include = *.txt\n") + WRITE.format("out", "out.jsonl"))
+
+    def test_nobody_writes_what_the_pipeline_is_read_from(self):
+        self.write("text", "x")
+        self.write("more.ini", "[n]\nplugin = text\ntext = @text\n")
+        ini = "include = more.ini\n[out]\nplugin = jsonl\npath = {}\n"
+        os.symlink("t.ini", self.path("to"))
+        for path, told in (("t.ini", "which is this pipeline's own file"), ("to", "which is this pipeline's own file"), ("more.ini", "from which `include` is read (t.ini:1)"),
+                           ("text", "from which `text` is read (more.ini:3)")):
+            self.told(ini.format(path), [(4, f"`path`: it writes {path}, {told}")])
+            self.assertEqual(self.read("text"), b"x")
+        self.told("[n]\nplugin = text\ntext = x\n[z]\nplugin = null\n[pipeline]\ndead_letter = t.ini\n",
+                  [(7, "`dead_letter`: it writes t.ini, which is this pipeline's own file")])
+        self.fine(READ.format("in", "t.ini") + WRITE.format("out", "new"))
+
+    def test_a_file_where_a_folder_is_wanted_and_the_other_way_round(self):
+        sink = "[z]\nplugin = null\n"
+        for source in ("lines", "jsonl/read", "csv/read\ncolumns.a = utf8"):
+            ini = f"[in]\nplugin = {source}\npath = a.txt, docs\n" + sink
+            self.told(ini, [(3 + source.count("\n"), "`path`: docs is a folder, not a file")])
+        run = "[in]\nplugin = text\ntext = x\n[e]\nplugin = exec\ncommand = cat\nsend = text\nfolder = {}\n" + sink
+        self.told(run.format("a.txt"), [(8, "`folder`: a.txt is no folder")])
+        self.fine(run.format("docs"))
+
+    def test_links_to_what_is_not_there_yet(self):
+        os.symlink("docs/later", self.path("dangling"))
+        os.symlink("dangling", self.path("again"))
+        os.symlink("nowhere/x", self.path("astray"))
+        os.symlink("round", self.path("round"))
+        source = "[n]\nplugin = text\ntext = x\n"
+        for first, second in (("dangling", "docs/later"), ("folder/later", "dangling"), ("again", "docs/later"), ("again", "dangling")):
+            self.told(source + WRITE.format("one", first) + WRITE.format("two", second) + "from = n\n",
+                      [(9, f"`path`: it writes {second}, which [one] writes too (t.ini:6)")])
+        self.told("[in]\nplugin = files\npath = docs\n" + WRITE.format("out", "again"), [(6, "`path`: it writes again, which [in] reads (t.ini:3)")])
+        self.told(source + WRITE.format("out", "astray"), [(6, "`path`: astray cannot be made in nowhere/: No such file or directory")])
+        self.jevons("check", self.write("t.ini", source + WRITE.format("out", "round"))) # comes to its end
 
     def test_the_dead_letters_of_an_earlier_run(self):
         self.told(READ.format("in", "t.rejected.jsonl") + "[z]\nplugin = null\n",
@@ -146,6 +207,25 @@ class Paths(jv.Case):
             self.told(first.format("a") + ends.format("y") + second.format("b") + ends.format("z"), told)
         self.told("[a]\nplugin = jsonl/read\npath = -, a.txt, -\n" + ends.format("y"),
                   [(3, "`path`: it reads standard input, which [a] reads too (t.ini:3)")])
+        for name in ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
+            for first, second in (("-", name), (name, "-"), (name, name)):
+                what = "standard input" if second == "-" else name
+                self.told(READ.format("a", first) + ends.format("y") + READ.format("b", second) + ends.format("z"),
+                          [(8, f"`path`: it reads {what}, which [a] reads too (t.ini:3)")])
+            self.fine(READ.format("a", name) + ends.format("y"))
+            self.told("[p]\nplugin = text\ntext = @" + name + "\n" + ends.format("y") + alone.format("a") + ends.format("z"),
+                      [(6, f"[a]: it reads standard input, from which `text` is read (t.ini:3)")], stdin=b"x")
+            self.told("include = " + name + "\n" + READ.format("a", "-") + ends.format("z"),
+                      [(4, f"`path`: it reads standard input, from which `include` is read (t.ini:1)")], stdin=b"[p]\nplugin = text\ntext = x\n" + ends.format("y").encode())
+        self.write("t.ini", "[p]\nplugin = text\ntext = @/dev/stdin\n[o]\nplugin = stdout\n")
+        self.assertEqual(self.jevons("run", "--quiet", "t.ini", stdin=b"piped\n").text, "piped\n")
+        p = subprocess.run([jv.JEVONS, "check", "/dev/stdin"], input=(READ.format("a", "-") + ends.format("z")).encode(), stderr=subprocess.PIPE)
+        self.assertEqual((p.returncode, p.stderr), (2, b"/dev/stdin:3: `path`: it reads standard input, which is this pipeline's own file\n"))
+        self.write("t.ini", READ.format("a", "fifo") + ends.format("y") + READ.format("b", "-") + ends.format("z"))
+        fd = os.open(self.path("fifo"), os.O_RDWR)
+        p = subprocess.run([jv.JEVONS, "check", "t.ini"], cwd=self.folder, stdin=fd, stderr=subprocess.PIPE)
+        os.close(fd)
+        self.assertEqual((p.returncode, p.stderr), (2, b"t.ini:8: `path`: it reads standard input, which [a] reads too (t.ini:3)\n"))
         self.write("-", "a file\n")
         self.write("t.ini", READ.format("a", "./-, -") + "[o]\nplugin = stdout\n")
         result = self.jevons("run", "--quiet", "t.ini", stdin=b"piped\n")
@@ -158,6 +238,11 @@ class Paths(jv.Case):
                 p = subprocess.run(f"{jv.JEVONS} check t.ini {shell}", shell=True, cwd=self.folder, stderr=subprocess.PIPE)
                 self.assertEqual((p.returncode, p.stderr.decode()), (2, f"{who}: standard input is {what}\n"))
 
+    def test_standard_output_that_cannot_be_written(self):
+        self.write("t.ini", READ.format("a", "a.txt") + "[o]\nplugin = stdout\n")
+        p = subprocess.run(f"{jv.JEVONS} check t.ini >&-", shell=True, cwd=self.folder, stderr=subprocess.PIPE)
+        self.assertEqual((p.returncode, p.stderr), (2, b"t.ini:4: [o]: standard output is closed\n"))
+
     def test_what_a_shell_redirects_is_a_file_too(self):
         self.write("t.ini", "[a]\nplugin = stdin\n" + WRITE.format("o", "a.txt"))
         with open(self.path("a.txt"), "rb") as f:
@@ -167,6 +252,20 @@ class Paths(jv.Case):
         with open(self.path("a.txt"), "ab") as f: # would never end
             p = subprocess.run([jv.JEVONS, "run", "t.ini"], cwd=self.folder, stdout=f, stderr=subprocess.PIPE)
         self.assertEqual((p.returncode, p.stderr), (2, b"t.ini:6: `path`: it writes /dev/stdout, which [a] reads (t.ini:3)\n"))
+        tee = "[s]\nplugin = stdout\nfrom = a\n"
+        for ini, name, told in ((READ.format("a", "a.txt") + tee, "a.txt", b"t.ini:4: [s]: it writes standard output, which [a] reads (t.ini:3)\n"),
+                                (READ.format("a", "b.txt") + WRITE.format("o", "new") + tee, "new", b"t.ini:7: [s]: it writes standard output, which [o] writes too (t.ini:6)\n"),
+                                (READ.format("a", "b.txt") + tee, "t.ini", b"t.ini:4: [s]: it writes standard output, which is this pipeline's own file\n"),
+                                (READ.format("a", "b.txt") + tee, "t.rejected.jsonl",
+                                 b"t.ini:4: [s]: it writes standard output, where rejected records go: name another file for either (`dead_letter`)\n")):
+            self.write("t.ini", ini)
+            with open(self.path(name), "ab") as f:
+                p = subprocess.run([jv.JEVONS, "run", "t.ini"], cwd=self.folder, stdout=f, stderr=subprocess.PIPE, timeout=60)
+            self.assertEqual((p.returncode, p.stderr), (2, told))
+        self.write("t.ini", READ.format("a", "b.txt") + WRITE.format("o", "/dev/stdout") + tee)
+        with open(self.path("both"), "wb") as f:
+            subprocess.run([jv.JEVONS, "run", "--quiet", "t.ini"], cwd=self.folder, stdout=f, check=True, timeout=60)
+        self.assertEqual(len(self.read("both").splitlines()), 2)
 
     def test_what_vanishes_after_the_look_is_rejected(self):
         os.mkfifo(self.path("first"))
@@ -192,6 +291,7 @@ class Keys(jv.Case):
         self.told(text + "[p]\nplugin = prompt\ntext = }\n" + end, 6, "t.ini:6: `text`: '}' at byte 0 closes nothing")
         self.told(text + "[p]\nplugin = prompt\ntext = y\n" + end, 0, "command line: [p] `text`: '}' at byte 0", "p.text=}")
         self.told(text + "[o]\nplugin = jsonl\nexists = refuse\npath = a\n", 7, "`path`: a is there already (exists = refuse)")
+        self.told(text + end + "[pipeline]\nretry_after = 10001\n", 7, "`retry_after`: 10001 is outside ms 0..10s")
         self.told(text + "[o]\nplugin = csv/write\npath = b\n", 0, "`delimiter = xy`: wanted `tab`", "o.delimiter=xy")
 
 

@@ -186,7 +186,7 @@ static int32_t chunk_open(void *ctx, const jv_host *h, jv_err *err)
     struct chunk *g = ctx;
     g->h = h;
     if (g->overlap >= g->size)
-        return jv_fail(err, JV_BAD, "overlap = %lld must be below size = %lld", (long long)g->overlap,
+        return jv_fail(err, JV_BAD, "`overlap = %lld` must be below `size = %lld`", (long long)g->overlap,
             (long long)g->size);
     return JV_OK;
 }

@@ -1,6 +1,7 @@
 /* child.c: see child.h. */
 #include "child.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,6 +16,7 @@
 
 #include "../utf8.h"
 
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 #define TICK 10       /* ms between two looks at a process that is to end */
 #define PATIENCE 500  /* ms between asking it to end and making it */
 #define LAST_WORDS 64 /* reads of what is left of its standard error: more than a pipe holds */
@@ -38,7 +40,7 @@ static bool is_program(const char *path)
 static char *search_path(const char *name)
 {
     const char *list = getenv("PATH");
-    for (const char *s = list ? list : "/usr/local/bin:/usr/bin:/bin"; *s;) {
+    for (const char *s = list ? list : DEFAULT_PATH; *s;) {
         int n = (int)strcspn(s, ":");
         char *path = NULL;
         if (*s == '/' && asprintf(&path, "%.*s/%s", n, s, name) < 0) return NULL;
@@ -49,13 +51,52 @@ static char *search_path(const char *name)
     return NULL;
 }
 
+/* Whether one letter is another, too many or missing, or two neighbours are in the wrong order. */
+static bool is_slip(const char *a, const char *b)
+{
+    while (*a && *a == *b) a++, b++;
+    if (!*a || !*b) return strlen(a) + strlen(b) == 1;
+    bool swapped = a[0] == b[1] && a[1] == b[0] && !strcmp(a + 2, b + 2);
+    return swapped || !strcmp(a + 1, b + 1) || !strcmp(a + 1, b) || !strcmp(a, b + 1);
+}
+
+/* The program of a folder whose name is a slip from that one: within `near`, or an empty text. */
+static void near_in(int folder, const char *name, char near[256])
+{
+    DIR *dir = fdopendir(folder);
+    struct stat st;
+    if (!dir) close(folder);
+    for (const struct dirent *e; dir && !*near && (e = readdir(dir));) {
+        if (!is_slip(name, e->d_name) || faccessat(folder, e->d_name, X_OK, 0)) continue;
+        if (!fstatat(folder, e->d_name, &st, 0) && S_ISREG(st.st_mode)) snprintf(near, 256, "%s", e->d_name);
+    }
+    if (dir) closedir(dir);
+}
+
+static int32_t no_program(const char *name, jv_err *err)
+{
+    const char *list = getenv("PATH");
+    char near[256] = "";
+    for (const char *s = list ? list : DEFAULT_PATH; *s && !*near;) {
+        size_t n = strcspn(s, ":");
+        char *folder = *s == '/' ? strndup(s, n) : NULL;
+        int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (fd >= 0) near_in(fd, name, near);
+        free(folder);
+        s += n + (s[n] == ':');
+    }
+    struct utf8_shown shown = utf8_show(name, strlen(name)), other = utf8_show(near, strlen(near));
+    return jv_fail(err, JV_BAD, "`command`: '%s' is no program in PATH%s%s%s", shown.text,
+        *near ? ", did you mean `" : "", other.text, *near ? "`?" : "");
+}
+
 static int32_t find_program(struct plan *p, jv_err *err)
 {
     const char *name = p->argv[0];
     struct utf8_shown shown = utf8_show(name, strlen(name)), folder = utf8_show(p->folder, strlen(p->folder));
     if (!strchr(name, '/')) {
         p->program = search_path(name);
-        return p->program ? JV_OK : jv_fail(err, JV_BAD, "`command`: '%s' is no program in PATH", shown.text);
+        return p->program ? JV_OK : no_program(name, err);
     }
     char *from_here = NULL; /* what posix_spawn will find after it has gone to the folder */
     if (asprintf(&from_here, "%s/%s", *name == '/' ? "" : p->folder, name) < 0 || !(p->program = strdup(name))) {

@@ -35,7 +35,7 @@ enum { RESTARTS };
 
 static const jv_opt opts[] = {
     JV_OPT(struct exec, command, NULL, "", "the program, searched in PATH where it has no slash, and its arguments"),
-    JV_OPT(struct exec, folder, ".", "path read", "its working directory, by default that of the INI file"),
+    JV_OPT(struct exec, folder, ".", "path folder", "its working directory, by default that of the INI file"),
     JV_OPT(struct exec, send, NULL, "", "the fields it is given, beside the id"),
     JV_OPT(struct exec, returns, "", "", "what it answers with: utf8, bytes, json, i64, f64; with ? it may be missing"),
     JV_OPT(struct exec, answer_within, "2m", "ms 1..1000h",

@@ -52,8 +52,8 @@ static const jv_counter files_counters[] = {
 static const jv_opt files_opts[] = {
     JV_OPT(struct files, path, NULL, "path glob", "files, folders and globs (*, ?, [a-z])"),
     JV_OPT(struct files, recursive, "yes", "no|yes", "enter the folders in a folder"),
-    JV_OPT(struct files, include, "", "", "of a folder, only files whose path below it matches one of these"),
-    JV_OPT(struct files, exclude, "", "", "of a folder, no file or folder whose path below it matches one of these"),
+    JV_OPT(struct files, include, "", "include", "of a folder, only files whose path below it matches one of these"),
+    JV_OPT(struct files, exclude, "", "exclude", "of a folder, no file or folder whose path below it matches one of these"),
     JV_OPT(struct files, hidden, "no", "no|yes", "of a folder, also names that begin with a dot"),
     JV_OPT(struct files, as, "text", "text|bytes", "text: the content must be UTF-8"),
     JV_OPT(struct files, max_size, "64M", "bytes 1..1T", "larger files are rejected"),

@@ -360,7 +360,7 @@ static void test_rest(void **state)
     mock *m = new_writer("id,rest", "out");
     jv_err err;
     assert_true(mock_open(m, &err) < 0);
-    assert_string_equal(err.text, "`rest` is in `fields` and is `rest`: it would be written twice");
+    assert_string_equal(err.text, "`fields` names `rest`, which is `rest`: it would be written twice");
     mock_free(m);
     m = mock_new(so, "write"); /* of all fields, the rest is not one */
     mock_set(m, "path = out\nrest = rest");

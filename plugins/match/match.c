@@ -88,7 +88,7 @@ static int32_t open_patterns(struct match *g, jv_err *err)
         if (rc < 0) return rc;
         if (p->groups > g->search.groups) g->search.groups = p->groups;
     }
-    return g->n ? JV_OK : jv_fail(err, JV_BAD, "pattern is empty");
+    return g->n ? JV_OK : jv_fail(err, JV_BAD, "`pattern` is empty");
 }
 
 static bool has_group(const struct match *g, const char *name)
@@ -107,11 +107,11 @@ static int32_t open_captures(struct match *g, jv_err *err)
     for (size_t i = 0; i < g->captures.n; i++) {
         const char *name = g->captures.v[i].p;
         if (!has_group(g, name))
-            return jv_fail(err, JV_BAD, "captures: no pattern has a group (?<%s>...)",
+            return jv_fail(err, JV_BAD, "`captures`: no pattern has a group (?<%s>...)",
                 utf8_show(name, strlen(name)).text);
         for (size_t k = 0; k < i; k++)
             if (strcmp(name, g->captures.v[k].p) == 0)
-                return jv_fail(err, JV_BAD, "captures: %s stands there twice", name);
+                return jv_fail(err, JV_BAD, "`captures`: %s stands there twice", name);
         g->rows[i] = g->h->field(g->h, name, JV_UTF8, JV_OUT, err);
         if (g->rows[i] < 0) return g->rows[i];
     }

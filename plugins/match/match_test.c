@@ -216,8 +216,8 @@ static void test_refused(void **state)
     } cases[] = {
         {"", "pattern"},
         {"pattern =", "empty"},
-        {"pattern = a(b", "pattern 'a(b' at byte 3: missing closing parenthesis"},
-        {"pattern = ok\n *x", "pattern '*x' at byte 0: quantifier"},
+        {"pattern = a(b", "`pattern`: 'a(b' at byte 3: missing closing parenthesis"},
+        {"pattern = ok\n *x", "`pattern`: '*x' at byte 0: quantifier"},
         {"pattern = \\C", "\\C"},
         {"pattern = x\ncaptures = y", "no pattern has a group (?<y>...)"},
         {"pattern = (?<y>x)\ncaptures = y, y", "twice"},

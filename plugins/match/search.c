@@ -50,7 +50,7 @@ int32_t pattern_compile(struct pattern *p, const char *text, bool ignore_case, j
     p->text = text;
     p->code = compile(text, strlen(text), flags | (ignore_case ? PCRE2_CASELESS : 0), &code, &at);
     if (!p->code)
-        return jv_fail(err, JV_BAD, "pattern '%s' at byte %zu: %s", shown.text, (size_t)at, message_of(code, message));
+        return jv_fail(err, JV_BAD, "`pattern`: '%s' at byte %zu: %s", shown.text, (size_t)at, message_of(code, message));
     pcre2_pattern_info(p->code, PCRE2_INFO_CAPTURECOUNT, &p->groups);
     pcre2_pattern_info(p->code, PCRE2_INFO_ALLOPTIONS, &options);
     p->at_once = options & PCRE2_ANCHORED || sees_windows(text);

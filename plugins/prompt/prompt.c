@@ -89,8 +89,8 @@ static int32_t parse_part(struct prompt *g, const char **s, jv_err *err)
             return jv_fail(err, JV_BAD, "`text`: '{' at byte %td is not closed: write {{", p - g->text);
         if (n == 0) return jv_fail(err, JV_BAD, "`text`: {} at byte %td names no field", p - g->text);
         int32_t rc = bind(g, part, p + 1, n, err);
-        if (rc < 0) return rc;
         *s = p + n + 2;
+        if (rc < 0) return rc;
     } else {
         n = strcspn(p, "{}");
         *part = (struct part){-1, 0, p, n};
@@ -110,11 +110,13 @@ static int32_t prompt_open(void *ctx, const jv_host *h, jv_err *err)
     /* Each brace ends at most one literal and begins at most one part. Kept until close, so not the host's scratch. */
     g->parts = calloc(2 * braces + 1, sizeof *g->parts);
     if (!g->parts) return jv_fail(err, JV_FATAL, "no memory for a template of %zu braces", braces);
-    for (const char *s = g->text; *s;) {
-        int32_t rc = parse_part(g, &s, err);
-        if (rc < 0) return rc;
+    int32_t rc = JV_OK;
+    jv_err more;
+    for (const char *s = g->text, *at = NULL; s != at && *(at = s);) { /* past an unknown name: the host tells of each */
+        int32_t one = parse_part(g, &s, rc == JV_OK ? err : &more);
+        if (rc == JV_OK) rc = one;
     }
-    return JV_OK;
+    return rc;
 }
 
 /* A part of this record: its bytes, or those in `digits`. */

@@ -47,16 +47,16 @@ static int32_t bind(struct route *g, jv_err *err)
         if (strcmp(c->name, g->in) == 0) break;
     g->type = c ? c->type : JV_UTF8; /* nobody sets it: `field` says so, in the host's words */
     if (g->type == JV_I32S || g->type == JV_F32S)
-        return jv_fail(err, JV_BAD, "in = %s: a rule looks at a text or a number, and this is an array", g->in);
+        return jv_fail(err, JV_BAD, "`in = %s`: a rule looks at a text or a number, and this is an array", g->in);
     g->row = g->h->field(g->h, g->in, g->type, JV_IN, err);
     return g->row < 0 ? g->row : JV_OK;
 }
 
-/* Puts "to.KEY: " in front of what a rule's parser said. */
+/* Puts "`to.KEY`: " in front of what a rule's parser said. */
 static int32_t blame(const struct route *g, size_t i, jv_err *err)
 {
     jv_err why = *err;
-    return jv_fail(err, why.code, "to.%.64s: %.400s", g->to.key.v[i].p, why.text);
+    return jv_fail(err, why.code, "`to.%.64s`: %.400s", g->to.key.v[i].p, why.text);
 }
 
 static int32_t route_open(void *ctx, const jv_host *h, jv_err *err)
@@ -66,12 +66,14 @@ static int32_t route_open(void *ctx, const jv_host *h, jv_err *err)
     int32_t rc = bind(g, err);
     if (rc < 0) return rc;
     size_t n = g->to.key.n;
-    if (n > JV_MAX_PORTS) return jv_fail(err, JV_BAD, "to.KEY: %zu rules, and at most %d can be", n, JV_MAX_PORTS);
+    if (n > JV_MAX_PORTS)
+        return jv_fail(err, JV_BAD, "`to.%.64s`: %zu rules, and at most %d can be", g->to.key.v[JV_MAX_PORTS].p, n,
+            JV_MAX_PORTS);
     g->rules = calloc(n, sizeof *g->rules);
     if (!g->rules) return jv_fail(err, JV_FATAL, "no memory for %zu rules", n);
     for (size_t i = 0; i < n; i++) {
         if (i > 0 && g->rules[i - 1].op == RULE_ALL)
-            return jv_fail(err, JV_BAD, "to.%.64s: nothing comes so far, since to.%.64s = * takes everything",
+            return jv_fail(err, JV_BAD, "`to.%.64s`: nothing comes so far, since `to.%.64s = *` takes everything",
                 g->to.key.v[i].p, g->to.key.v[i - 1].p);
         if (rule_parse(&g->rules[i], g->to.val.v[i].p, is_number(g), err) < 0) return blame(g, i, err);
     }

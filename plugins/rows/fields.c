@@ -26,7 +26,7 @@ static int32_t bind(struct sink_fields *f, const jv_host *h, const char *name, j
 {
     const jv_column *col = find_column(h, name);
     if (col && (col->type < JV_UTF8 || col->type > JV_F32S))
-        return jv_fail(err, JV_BAD, "field `%s` has type %d, which cannot be written", show(name).text, col->type);
+        return jv_fail(err, JV_BAD, "`fields`: `%s` has type %d, which cannot be written", show(name).text, col->type);
     for (size_t i = 0; i < f->n; i++)
         if (!strcmp(f->v[i].name, name)) return jv_fail(err, JV_BAD, "`fields` names `%s` twice", show(name).text);
     /* Naming a measured field is asking for it. A name that is no column is refused by the host with the nearest
@@ -34,7 +34,7 @@ static int32_t bind(struct sink_fields *f, const jv_host *h, const char *name, j
     uint32_t measured = col ? col->flags & JV_MEASURED : 0;
     int32_t row = h->field(h, name, JV_ANY, JV_IN | measured, err);
     if (row < 0) return row;
-    if (!col) return jv_fail(err, JV_FATAL, "field `%s` is no column", show(name).text);
+    if (!col) return jv_fail(err, JV_FATAL, "`fields`: `%s` is no column", show(name).text);
     f->v[f->n++] = (struct sink_field){col->name, row, col->type};
     return JV_OK;
 }
@@ -47,10 +47,13 @@ int32_t fields_bind(struct sink_fields *f, const jv_host *h, const jv_list *name
     f->v = calloc(most ? most : 1, sizeof *f->v);
     if (!f->v) return jv_fail(err, JV_FATAL, "no memory for %zu fields", most);
     int32_t rc = JV_OK;
-    for (size_t i = 0; rc == JV_OK && i < names->n; i++) {
+    jv_err more;
+    for (size_t i = 0; i < names->n; i++) { /* to the last: the host tells of each that it does not know */
         if (rest && !strcmp(rest, names->v[i].p))
-            return jv_fail(err, JV_BAD, "`%s` is in `fields` and is `rest`: it would be written twice", show(rest).text);
-        rc = bind(f, h, names->v[i].p, err);
+            return jv_fail(err, JV_BAD, "`fields` names `%s`, which is `rest`: it would be written twice",
+                show(rest).text);
+        int32_t one = bind(f, h, names->v[i].p, rc == JV_OK ? err : &more);
+        if (rc == JV_OK) rc = one;
     }
     for (uint32_t i = 0; rc == JV_OK && !names->n && i < n; i++) {
         const jv_column *col = h->column(h, i);

@@ -94,6 +94,7 @@ static int32_t verdict_open(void *ctx, const jv_host *h, jv_err *err)
 {
     struct verdict *v = ctx;
     v->h = h;
+    if (!strcmp(v->what, "silent")) return JV_BAD;
     return strcmp(v->what, "refuse") ? JV_OK : jv_fail(err, JV_BAD, "told to refuse");
 }
 
@@ -110,6 +111,7 @@ static int32_t verdict_process(void *ctx, jv_buf *b, jv_err *err)
     h->count(h, b, 0, 1);
     if (in.n != strlen(v->on) || memcmp(in.p, v->on, in.n)) return JV_OK;
     if (!strcmp(v->what, "bad")) return jv_fail(err, JV_BAD, "record %s is bad", v->on);
+    if (!strcmp(v->what, "mute")) return JV_FATAL;
     if (!strcmp(v->what, "drop")) return jv_drop(err, "told to drop");
     if (!strcmp(v->what, "end")) return JV_END;
     if (!strcmp(v->what, "fatal")) return jv_fail(err, JV_FATAL, "told to fail");
@@ -125,7 +127,7 @@ static const jv_field verdict_fields[] = {{"in", JV_UTF8, JV_IN, "text", "what i
 static const jv_opt verdict_opts[] = {
     JV_OPT(struct verdict, on, "3", "", "the text of the record that is treated so"),
     JV_OPT(struct verdict, what, "bad", "",
-        "bad, drop, end, fatal, nonsense, retry, fork, cancelled, own, refuse, unstartable"),
+        "bad, drop, end, fatal, nonsense, retry, fork, cancelled, own, refuse, unstartable, silent, mute"),
     JV_OPT(struct verdict, tries, "1", "0..", "with retry: how often"),
     {0},
 };
