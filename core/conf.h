@@ -54,13 +54,13 @@ struct jvc_conf {
         struct jvc_where where;
         char *text;
     } * problems;
-    size_t n_problems; /* those found; the first JVC_PROBLEMS_KEPT are kept */
-    struct jvc_read { /* a file that all this comes from: the pipeline's own, an included one, an @file */
+    size_t n_problems;          /* those found; the first JVC_PROBLEMS_KEPT are kept */
+    struct jvc_read {           /* a file that all this comes from: the pipeline's own, an included one, an @file */
         const char *key, *path; /* key null: the pipeline's own */
         struct jvc_where where; /* where it is asked for */
     } * reads;
     size_t n_reads;
-    void **owned;      /* everything that entries point to, freed together */
+    void **owned; /* everything that entries point to, freed together */
     size_t n_owned;
     struct jvc_arena mem; /* what options point to */
     size_t expanded;      /* bytes of all values, bounded */

@@ -246,8 +246,8 @@ void jvc_option_describe(const jv_opt *o, char *text, size_t n)
 {
     static const char *const what[] = {"text", "path", "path to read", "path or pattern to read", "path to write",
         "folder"};
-    static const char *const many[] = {"texts", "paths", "paths to read", "paths and patterns to read", "paths to write",
-        "folders"};
+    static const char *const many[] = {"texts", "paths", "paths to read", "paths and patterns to read",
+        "paths to write", "folders"};
     int use = jvc_range_path(o->range);
     switch (o->type) {
     case JV_OPT_I64: snprintf(text, n, "whole number, %s", o->range); break;

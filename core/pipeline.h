@@ -144,7 +144,7 @@ struct jvc_places {
 /* A port and who reads it. */
 struct jvc_port {
     const char *name, *from, *named; /* from: as one reads it, STAGE or STAGE.PORT; named: with its stage's place */
-    const char *unread; /* why a record that goes this way is dropped, where nobody reads it */
+    const char *unread;              /* why a record that goes this way is dropped, where nobody reads it */
     bool optional;
     struct jvc_stage **to;
     uint32_t *input; /* of `to`: the number of that input there */
@@ -193,14 +193,14 @@ struct jvc_stage {
     const jv_stage *def;
     enum jvc_kind kind;
     void *ctx;
-    uint32_t at;                     /* in the pipeline's stages */
-    bool faulty;                     /* something in its section is wrong: it is not opened */
-    bool cut_off;                    /* something it reads, or what that reads, is not known: it is not opened */
-    bool bad_path;                   /* a path of its is of no use, which was told: it is opened all the same */
-    bool unsure;                     /* something above it could not be opened: not all columns here are known */
-    bool looked;                     /* its open has looked at the columns: what it says may follow from them */
-    bool open, opened_well;          /* open was called, and said yes */
-    atomic_bool started;             /* looked at by whoever stops the run */
+    uint32_t at;            /* in the pipeline's stages */
+    bool faulty;            /* something in its section is wrong: it is not opened */
+    bool cut_off;           /* something it reads, or what that reads, is not known: it is not opened */
+    bool bad_path;          /* a path of its is of no use, which was told: it is opened all the same */
+    bool unsure;            /* something above it could not be opened: not all columns here are known */
+    bool looked;            /* its open has looked at the columns: what it says may follow from them */
+    bool open, opened_well; /* open was called, and said yes */
+    atomic_bool started;    /* looked at by whoever stops the run */
 
     struct jvc_input *inputs;
     uint32_t n_inputs;

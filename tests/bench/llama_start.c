@@ -10,9 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void silent(enum ggml_log_level level, const char *text, void *user)
-{
-}
+static void silent(enum ggml_log_level level, const char *text, void *user) {}
 
 static int die(const char *why)
 {
