@@ -262,8 +262,10 @@ static void *one_of_many(void *arg)
     jv_err err = {0};
     llm_request req = request(PROMPT, 8);
     llm_answer a = {.struct_size = sizeof a};
-    if (api_of(m->p)->generate(mock_context(m->p->model), &req, &a, &err) == JV_OK)
-        m->text = strndup(a.reply->text.p, a.reply->text.n);
+    if (api_of(m->p)->generate(mock_context(m->p->model), &req, &a, &err) == JV_OK) {
+        m->text = calloc(1, a.reply->text.n + 1);
+        if (m->text && a.reply->text.n) memcpy(m->text, a.reply->text.p, a.reply->text.n);
+    }
     api_of(m->p)->release_answer(mock_context(m->p->model), &a);
     return NULL;
 }
