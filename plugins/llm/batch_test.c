@@ -3,90 +3,24 @@
  * not depend on its company, on threads, on the size of steps or cache, on what is found there, or on being sent back.
  * Arguments: the built jv_llm.so (jv_cpu.so lies beside it), and the top source folder.
  */
-#include "backend.h"
-#include "llm.h"
-#include "mockhost.h"
+#include "stage_rig.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 enum { PROMPTS = 24, TOKENS = 20, MOST_TOKENS = 120, ANSWERS = 3 };
 
-static char cpu_so[4096], dir[64];
-static const char *llm_so, *top;
-
-/* ---- models ------------------------------------------------------------------------------------------------------ */
-
-static const char *const models[][2] = {
-    {"llama", "g = T.tiny('q8_0')"},
-    {"mixed", "g = T.tiny('mixed')"},
-    {"qwen2", "g = T.tiny('q4_1', family='qwen2')"},
-    {"gemma3", "g = T.tiny('q8_0', family='gemma3')"},
+static const char *const models[][3] = {
+    {"llama", "llama", "q8_0"},
+    {"mixed", "llama", "mixed"},
+    {"qwen2", "qwen2", "q4_1"},
+    {"gemma3", "gemma3", "q8_0"},
 };
 
 static int make_models(void **state)
 {
-    snprintf(dir, sizeof dir, "/tmp/batch_test.XXXXXX");
-    if (!mkdtemp(dir)) return -1;
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
-        char line[8192];
-        snprintf(line, sizeof line,
-            "python3 -B -c \"import sys; sys.path.insert(0, '%s/tests'); import tiny_gguf as T; %s; "
-            "g.save('%s/%s.gguf')\"",
-            top, models[i][1], dir, models[i][0]);
-        if (system(line) != 0) return -1;
-    }
+    if (make_folder(state) != 0) return -1;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) make(models[i][0], models[i][1], models[i][2], "");
     return 0;
-}
-
-static int remove_models(void **state)
-{
-    char line[128];
-    snprintf(line, sizeof line, "rm -r %s", dir);
-    return system(line);
-}
-
-typedef struct chain {
-    mock *backend, *model;
-    const llm_api *api;
-    void *self;
-} chain;
-
-static int32_t open_model(chain *p, const char *name, int threads, const char *options, jv_err *err)
-{
-    char ini[8192];
-    *p = (chain){.backend = mock_new(cpu_so, NULL), .model = mock_new(llm_so, "model")};
-    snprintf(ini, sizeof ini, "cores = %d", threads);
-    mock_set(p->backend, ini);
-    if (mock_open(p->backend, err) != JV_OK || mock_start(p->backend, err) != JV_OK) fail_msg("%s", err->text);
-    mock_use(p->model, "backend", BACKEND_SERVICE, p->backend);
-    snprintf(ini, sizeof ini, "path = %s/%s.gguf\nbackend = backend\n%s", dir, name, options);
-    mock_set(p->model, ini);
-    int32_t rc = mock_open(p->model, err);
-    if (rc == JV_OK) rc = mock_start(p->model, err);
-    p->api = mock_stage(p->model)->services[0].api;
-    p->self = mock_context(p->model);
-    return rc;
-}
-
-static chain open_chain(const char *name, int threads, const char *options)
-{
-    chain p;
-    jv_err err;
-    if (open_model(&p, name, threads, options, &err) != JV_OK) fail_msg("model %s: %s", name, err.text);
-    return p;
-}
-
-static void close_chain(chain *p)
-{
-    mock_free(p->model);
-    mock_free(p->backend);
 }
 
 /* ---- what is asked ----------------------------------------------------------------------------------------------- */
@@ -164,13 +98,13 @@ static void run_score(ask *a)
         .on_token = on_token,
         .user = &a->told[0]};
     llm_score_total total = {.struct_size = sizeof total};
-    a->rc = a->p->api->score(a->p->self, &req, &total, &a->err);
+    a->rc = api_of(a->p)->score(mock_context(a->p->model), &req, &total, &a->err);
 }
 
 static void run_generate(ask *a)
 {
     llm_answer answer = {.struct_size = sizeof answer};
-    a->rc = a->p->api->generate(a->p->self, &a->req, &answer, &a->err);
+    a->rc = api_of(a->p)->generate(mock_context(a->p->model), &a->req, &answer, &a->err);
     a->cached = answer.tokens_cached;
     a->tokens_in = answer.tokens_in;
     for (size_t i = 0; i < answer.n; i++) {
@@ -186,10 +120,10 @@ static void run_generate(ask *a)
             t->second[t->n] = r->token[t->n].top_logprob[1];
         }
     }
-    a->p->api->release_answer(a->p->self, &answer);
+    api_of(a->p)->release_answer(mock_context(a->p->model), &answer);
 }
 
-static void *run(void *arg)
+static void *run_ask(void *arg)
 {
     ask *a = arg;
     if (a->scores)
@@ -208,7 +142,7 @@ static void ask_all(ask *a, chain *p, bool at_once, bool long_ones)
             a[i].req.prompt.n = 1 + a[i].req.prompt.n % 40;
             a[i].req.max_tokens = 100;
         }
-        if (pthread_create(&a[i].thread, NULL, run, &a[i]) != 0) fail_msg("no thread");
+        if (pthread_create(&a[i].thread, NULL, run_ask, &a[i]) != 0) fail_msg("no thread");
         if (!at_once) pthread_join(a[i].thread, NULL);
     }
     for (int i = 0; i < PROMPTS && at_once; i++) pthread_join(a[i].thread, NULL);
@@ -253,12 +187,12 @@ static void check_model(const char *name, const char *kv)
     static ask alone[PROMPTS], got[PROMPTS];
     char options[256];
     snprintf(options, sizeof options, "batch = 1\nprefill_chunk = 16\ncontext = 256\n%s", kv);
-    chain p = open_chain(name, 1, options);
+    chain p = open_chain(name, 1, options, NULL, NULL);
     ask_all(alone, &p, false, false);
     close_chain(&p);
     for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
         snprintf(options, sizeof options, "%s\n%s", ways[w].options, kv);
-        p = open_chain(name, ways[w].threads, options);
+        p = open_chain(name, ways[w].threads, options, NULL, NULL);
         ask_all(got, &p, true, false);
         check_same(got, alone, options);
         ask_all(got, &p, true, false); /* now with a cache that has seen it all */
@@ -278,10 +212,10 @@ static void test_same_bits(void **state)
 static void test_sent_back(void **state)
 {
     static ask alone[PROMPTS], got[PROMPTS];
-    chain p = open_chain("llama", 1, "batch = 1\ncontext = 160");
+    chain p = open_chain("llama", 1, "batch = 1\ncontext = 160", NULL, NULL);
     ask_all(alone, &p, false, true);
     close_chain(&p);
-    p = open_chain("llama", 2, "batch = 32\ncontext = 160\nprefill_chunk = 64");
+    p = open_chain("llama", 2, "batch = 32\ncontext = 160\nprefill_chunk = 64", NULL, NULL);
     ask_all(got, &p, true, true);
     check_same(got, alone, "a cache for four");
     mock_close(p.model);
@@ -294,12 +228,12 @@ static void test_sent_back(void **state)
 static void test_answers(void **state)
 {
     static ask one, three;
-    chain p = open_chain("mixed", 1, "context = 160");
+    chain p = open_chain("mixed", 1, "context = 160", NULL, NULL);
     make_ask(&one, &p, 4);
     make_ask(&three, &p, 4);
     three.req.answers = 3;
-    run(&one);
-    run(&three);
+    run_ask(&one);
+    run_ask(&three);
     assert_int_equal(one.rc, JV_OK);
     assert_int_equal(three.rc, JV_OK);
     assert_memory_equal(&one.told[0], &three.told[0], sizeof one.told[0]);
@@ -326,11 +260,11 @@ static void test_memory(void **state)
     assert_non_null(strstr(text, "MiB in all"));
     assert_int_equal(refuse("llama", "kv = q8_0", text, sizeof text), JV_BAD); /* heads of 16 */
     assert_non_null(strstr(text, "kv = q8_0: the backend cannot keep heads of 16 numbers so"));
-    chain p = open_chain("llama", 1, "memory = 64M\ncontext = 100\nbatch = 3");
+    chain p = open_chain("llama", 1, "memory = 64M\ncontext = 100\nbatch = 3", NULL, NULL);
     assert_true(mock_logged(p.model, "context 100 tokens, batch 3, KV f16 for"));
     assert_true(mock_logged(p.model, ": 64.0 MiB in all") || mock_logged(p.model, ": 63.9 MiB in all"));
     close_chain(&p);
-    p = open_chain("llama", 1, "context = 100\nbatch = 3"); /* auto: a cache of three contexts of four blocks */
+    p = open_chain("llama", 1, "context = 100\nbatch = 3", NULL, NULL); /* auto: a cache of three contexts of four blocks */
     assert_true(mock_logged(p.model, "KV f16 for 384 tokens"));
     close_chain(&p);
 }
@@ -338,16 +272,16 @@ static void test_memory(void **state)
 static void test_too_long(void **state)
 {
     static ask a;
-    chain p = open_chain("llama", 1, "context = 30");
+    chain p = open_chain("llama", 1, "context = 30", NULL, NULL);
     make_ask(&a, &p, 0);
     a.req.prompt = (jv_str){"#####################", 21}; /* a token each */
     a.req.max_tokens = 10;
-    run(&a);
+    run_ask(&a);
     assert_int_equal(a.rc, JV_BAD);
     assert_string_equal(a.err.text, "the prompt has 21 tokens and max_tokens is 10: together 31, the context holds 30");
     a.req.prompt.n = 20;
     a.told[0] = (told){0};
-    run(&a);
+    run_ask(&a);
     assert_int_equal(a.rc, JV_OK);
     close_chain(&p);
 }
@@ -355,10 +289,7 @@ static void test_too_long(void **state)
 int main(int argc, char **argv)
 {
     if (argc < 3) return 2;
-    llm_so = argv[1];
-    top = argv[2];
-    const char *slash = strrchr(llm_so, '/');
-    snprintf(cpu_so, sizeof cpu_so, "%.*sjv_cpu.so", slash ? (int)(slash + 1 - llm_so) : 0, llm_so);
+    set_paths(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_sent_back),
@@ -366,5 +297,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_too_long),
     };
-    return cmocka_run_group_tests(tests, make_models, remove_models);
+    return cmocka_run_group_tests(tests, make_models, remove_folder);
 }

@@ -8,7 +8,7 @@ static void refused(const char *family, const char *change, const char *part)
 {
     rig r = {0};
     jv_err err = {0};
-    make("odd", family, change);
+    make("odd", family, "f32", change);
     int32_t rc = open_net(&r, "odd", &err);
     if (rc != JV_BAD || !strstr(err.text, part)) fail_msg("%s: %d, %s", change, rc, err.text);
     close_net(&r);
@@ -98,7 +98,7 @@ static void test_heads(void **state)
 {
     rig r = {.backend.most_heads = 1};
     jv_err err = {0};
-    make("gemma3", "gemma3", "");
+    make("gemma3", "gemma3", "f32", "");
     assert_int_equal(open_net(&r, "gemma3", &err), JV_BAD);
     assert_string_equal(err.text, "2 heads, at most 1");
     close_net(&r);

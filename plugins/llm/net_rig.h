@@ -1,61 +1,12 @@
 /*
- * net_rig.h: tiny models and networks on them, for tests: files changed by a few lines of Python, over the backend of
- * net_backend.c or jv_cpu.so.
+ * net_rig.h: networks on tiny models, over the backend of net_backend.c or jv_cpu.so, for tests.
  */
 #ifndef NET_RIG_H
 #define NET_RIG_H
 
-#include "mockhost.h"
 #include "net.h"
 #include "net_backend.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-static char dir[32], cpu_so[4096];
-static const char *top;
-
-/* ---- models ------------------------------------------------------------------------------------------------------ */
-
-static inline void run(const char *fmt, ...) JV_PRINTF(1, 2);
-
-static inline void run(const char *fmt, ...)
-{
-    char line[16384];
-    va_list ap;
-    va_start(ap, fmt);
-    int n = vsnprintf(line, sizeof line, fmt, ap);
-    va_end(ap);
-    assert_true(n > 0 && (size_t)n < sizeof line);
-    if (system(line) != 0) fail_msg("failed: %s", line);
-}
-
-/* A tiny model changed by a few lines of Python; `g` is the file, `T` the module, `vector` adds one. */
-static inline void make(const char *name, const char *family, const char *change)
-{
-    run("python3 -B - <<'END'\nimport sys\nsys.path.insert(0, '%s/tests')\nimport random\nimport tiny_gguf as T\n"
-        "g, r = T.tiny('f32', family='%s'), random.Random(5)\n"
-        "def vector(n, v):\n    g.tensors.append(T.Tensor(n, [len(v)], T.T_F32, T.encode(v, T.T_F32)))\n"
-        "%s\ng.save('%s/%s.gguf')\nEND\n",
-        top, family, change, dir, name);
-}
-
-static inline int make_folder(void **state)
-{
-    snprintf(dir, sizeof dir, "/tmp/net_test.XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static inline int remove_folder(void **state)
-{
-    run("rm -r %s", dir);
-    return 0;
-}
+#include "tiny_rig.h"
 
 /* ---- a network --------------------------------------------------------------------------------------------------- */
 
@@ -111,14 +62,6 @@ static inline void close_net(rig *r)
         mock_free(r->cpu);
     else
         assert_int_equal(r->backend.live, 0);
-}
-
-/* What main was given: the built jv_llm.so, beside which jv_cpu.so lies, and the top source folder. */
-static inline void set_paths(char **argv)
-{
-    const char *slash = strrchr(argv[1], '/');
-    top = argv[2];
-    snprintf(cpu_so, sizeof cpu_so, "%.*sjv_cpu.so", slash ? (int)(slash + 1 - argv[1]) : 0, argv[1]);
 }
 
 #endif

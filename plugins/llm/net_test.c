@@ -34,7 +34,7 @@ enum { MODELS = sizeof models / sizeof *models };
 static int make_models(void **state)
 {
     if (make_folder(state)) return -1;
-    for (size_t i = 0; i < MODELS; i++) make(models[i][0], models[i][1], models[i][2]);
+    for (size_t i = 0; i < MODELS; i++) make(models[i][0], models[i][1], "f32", models[i][2]);
     return 0;
 }
 
@@ -221,7 +221,7 @@ static void test_what_is_told(void **state)
     bk_kv_shape kv = net_cache(r.m, BK_Q8_0, 9);
     assert_true(kv.type == BK_Q8_0 && kv.layers == 6 && kv.kv_heads == 1 && kv.head_dim == 32 && kv.blocks == 9);
     close_net(&r);
-    make("odd", "llama", "for i in range(3): vector('extra.%d' % i, [1.0])");
+    make("odd", "llama", "f32", "for i in range(3): vector('extra.%d' % i, [1.0])");
     r = (rig){0};
     start_net(&r, "odd");
     assert_int_equal(net_unused(r.m, &first), 3);

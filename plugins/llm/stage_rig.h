@@ -6,54 +6,7 @@
 
 #include "backend.h"
 #include "llm.h"
-#include "mockhost.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static char cpu_so[4096], dir[32];
-static const char *llm_so, *top;
-
-/* ---- models ------------------------------------------------------------------------------------------------------ */
-
-static inline void run(const char *fmt, ...) JV_PRINTF(1, 2);
-
-static inline void run(const char *fmt, ...)
-{
-    char line[16384];
-    va_list ap;
-    va_start(ap, fmt);
-    int n = vsnprintf(line, sizeof line, fmt, ap);
-    va_end(ap);
-    assert_true(n > 0 && (size_t)n < sizeof line);
-    if (system(line) != 0) fail_msg("failed: %s", line);
-}
-
-/* A tiny model changed by a few lines of Python; `g` is the file, `T` the module, `vector` adds one. */
-static inline void make(const char *name, const char *family, const char *type, const char *change)
-{
-    run("python3 -B - <<'END'\nimport sys\nsys.path.insert(0, '%s/tests')\nimport random\nimport tiny_gguf as T\n"
-        "g, r = T.tiny('%s', family='%s'), random.Random(5)\n"
-        "def vector(n, v):\n    g.tensors.append(T.Tensor(n, [len(v)], T.T_F32, T.encode(v, T.T_F32)))\n"
-        "%s\ng.save('%s/%s.gguf')\nEND\n",
-        top, type, family, change, dir, name);
-}
-
-static inline int make_folder(void **state)
-{
-    snprintf(dir, sizeof dir, "/tmp/stage_test.XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static inline int remove_folder(void **state)
-{
-    run("rm -r %s", dir);
-    return 0;
-}
+#include "tiny_rig.h"
 
 /* ---- a chain ----------------------------------------------------------------------------------------------------- */
 
@@ -117,14 +70,5 @@ static inline char *copy(const char *s)
 #define PROMPT                                                                                                         \
     "The quick brown fox jumps over the lazy dog, and the dog is not amused. What does it do then, and why? "          \
     "\xc3\xa4\xe2\x82\xac"
-
-/* What main was given: the built jv_llm.so, beside which jv_cpu.so lies, and the top source folder. */
-static inline void set_paths(char **argv)
-{
-    llm_so = argv[1];
-    top = argv[2];
-    const char *slash = strrchr(llm_so, '/');
-    snprintf(cpu_so, sizeof cpu_so, "%.*sjv_cpu.so", slash ? (int)(slash + 1 - llm_so) : 0, llm_so);
-}
 
 #endif
