@@ -1,6 +1,7 @@
 /*
  * graph.h: a random pipeline as its makers and judges see it. make.c makes one from a seed, text.c writes it as INI,
- * oracle.c says what must come of it, judge.c compares that with what came, shrink.c makes a failing one smaller.
+ * oracle.c says what must come of it, drive.c runs it, judge.c compares that with what came, cover.c counts what the
+ * graphs of a run were made of, shrink.c makes a failing one smaller.
  */
 #ifndef GRAPH_H
 #define GRAPH_H
@@ -10,7 +11,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define MOST_STAGES 44
+#define LEAST_STAGES 3
+#define MOST_STAGES 40
 #define MOST_PORTS 3
 #define REJECTED MOST_PORTS /* the implicit port, after the others */
 #define MOST_READERS 4
@@ -18,6 +20,7 @@
 #define MOST_OPEN 3 /* splits within splits */
 #define MOST_MERGES 4
 #define MOST_BALLAST 4096
+#define MOST_THINGS 40 /* that cover.c names */
 #define MOST_WORK 4000 /* calls of process in one graph */
 
 enum kind {
@@ -119,6 +122,8 @@ uint64_t reach(const struct graph *g, int i);
 /* The merges that close a split; how many. */
 int merges_of(const struct graph *g, int split, int merges[MOST_STAGES]);
 
+extern const char *const kind_names[N_KINDS];
+
 /* The pipeline as INI, with the folder of jv_ground.so. What it writes lies beside it: `ledger`, `dead.jsonl`. */
 void write_ini(const struct graph *g, FILE *f, const char *plugins);
 
@@ -168,6 +173,28 @@ struct run {
 
 /* Whether all of it is as it must be; else `why` gets a line for each thing that is not. */
 bool judge(const struct graph *g, const struct run *run, FILE *why);
+
+/* ---- what was covered ---- */
+
+/* In how many graphs each kind of stage stands, and each of the other things that cover.c names. */
+struct cover {
+    uint64_t size[MOST_STAGES + 1], kind[N_KINDS], thing[MOST_THINGS];
+};
+
+void cover_add(struct cover *c, const struct graph *g, const struct run *run);
+void cover_join(struct cover *c, const struct cover *more);
+/* Answers whether nothing is in no graph. */
+bool cover_tell(const struct cover *c, FILE *f);
+
+/* ---- running ---- */
+
+void die(const char *what);
+void path_in(char *into, size_t size, const char *dir, const char *name);
+/* Before all else: the folder of jv_ground.so; answers its path. */
+const char *drive_init(const char *folder);
+void save_ini(const struct graph *g, const char *path);
+/* One graph, in dir; answers whether all is as it must be, else `why` says what is not. cover may be null. */
+bool run_graph(const struct graph *g, const char *dir, struct cover *cover, FILE *why);
 
 /* Makes a graph that fails smaller as long as `fails` says that it still does. */
 void shrink(struct graph *g, bool (*fails)(const struct graph *g));

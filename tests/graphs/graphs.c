@@ -8,12 +8,12 @@
  *
  * A seed that fails is named, with what is wrong; its INI is left in FOLDER, by default the working directory. A run
  * that has not ended after so many seconds (20) is one that hangs. A job ends after so many failures (20). At its end
- * it looks for memory and file descriptors that were not given back.
+ * it looks for memory and file descriptors that were not given back. At the end it says what the graphs were made of and
+ * in how many of them; of many graphs, that something is in none is a failure too.
  */
 #include "graph.h"
 #include "pipeline.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
@@ -27,11 +27,13 @@
 #define MOST_JOBS 64
 #define SETTLED 64 /* graphs after which a job holds what it will ever hold */
 #define MOST_GROWTH (256 << 10)
+#define ENOUGH 1500 /* graphs that cover everything */
 
 /* What a job and its parent share. */
 struct job {
     uint64_t seed; /* on its way */
     uint64_t failed, ran;
+    struct cover cover;
     pid_t pid;
     char dir[64];
 };
@@ -43,111 +45,12 @@ struct options {
 };
 
 static struct options options = {.keep = ".", .jobs = 1, .times = 1, .failures = 20, .patience = 20};
-static int to_user; /* stderr, while the host writes its own into a file */
-
-static void die(const char *what)
-{
-    fprintf(stderr, "graphs: %s: %s\n", what, strerror(errno));
-    exit(2);
-}
-
-static void path_in(char *into, size_t size, const char *dir, const char *name)
-{
-    if ((size_t)snprintf(into, size, "%s/%s", dir, name) >= size) die(name);
-}
-
-static void save_ini(const struct graph *g, const char *path)
-{
-    FILE *f = fopen(path, "we");
-    if (!f) die(path);
-    write_ini(g, f, options.plugins);
-    if (fclose(f)) die(path);
-}
 
 static void copy_file(const char *path, FILE *to)
 {
     FILE *f = fopen(path, "re");
     for (int c; f && (c = getc(f)) != EOF;) putc(c, to);
     if (f) fclose(f);
-}
-
-/* ---- one graph ---- */
-
-/* The host's messages go into a file, for the case that the graph fails. */
-static void messages_begin(const char *dir)
-{
-    char path[128];
-    path_in(path, sizeof path, dir, "messages");
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    fflush(stderr);
-    if (fd < 0 || dup2(fd, STDERR_FILENO) < 0) die(path);
-    close(fd);
-}
-
-static void messages_end(void)
-{
-    fflush(stderr);
-    dup2(to_user, STDERR_FILENO);
-}
-
-/* A report of a sanitizer does not change what a graph answers, so it is looked for. */
-static bool messages_are_quiet(const char *dir)
-{
-    char path[128], line[256];
-    bool quiet = true;
-    path_in(path, sizeof path, dir, "messages");
-    FILE *f = fopen(path, "re");
-    while (f && fgets(line, sizeof line, f))
-        if (strstr(line, "Sanitizer") || strstr(line, "runtime error")) quiet = false;
-    if (f) fclose(f);
-    return quiet;
-}
-
-static void read_sums(const struct jvc_pipeline *pl, struct run *run)
-{
-    for (uint32_t i = 0; i < pl->n; i++) {
-        const struct jvc_stage *s = pl->stages[i];
-        int at = s->sec->name[0] == 's' ? atoi(s->sec->name + 1) : MOST_STAGES;
-        if (at >= MOST_STAGES) continue;
-        struct sums *sum = &run->sum[at];
-        for (int lane = 0; lane < JVC_LANES; lane++) {
-            const struct jvc_flow *f = &s->flow[lane];
-            sum->in += atomic_load(&f->in);
-            sum->out += atomic_load(&f->out);
-            sum->dropped += atomic_load(&f->dropped);
-            sum->rejected += atomic_load(&f->rejected);
-            sum->cancelled += atomic_load(&f->cancelled);
-            sum->retried += atomic_load(&f->retried);
-        }
-        run->in_flight += atomic_load(&s->in_flight);
-    }
-}
-
-static bool run_graph(const struct graph *g, const char *dir, FILE *why)
-{
-    char ini[128], ledger[128], dead[128];
-    struct jvc_pipeline pl;
-    struct run run = {.status = 2, .dir = dir};
-    path_in(ini, sizeof ini, dir, "graph.ini");
-    path_in(ledger, sizeof ledger, dir, "ledger");
-    path_in(dead, sizeof dead, dir, "dead.jsonl");
-    unlink(ledger);
-    unlink(dead);
-    save_ini(g, ini);
-    messages_begin(dir);
-    bool loads = jvc_pipeline_open(&pl, ini, NULL, 0);
-    if (loads) {
-        run.status = jvc_pipeline_run(&pl);
-        read_sums(&pl, &run);
-    } else {
-        jvc_problems_print(&pl.conf);
-    }
-    jvc_pipeline_close(&pl);
-    messages_end();
-    if (!loads) fputs("it does not load\n", why);
-    bool quiet = messages_are_quiet(dir);
-    if (!quiet) fputs("a sanitizer complains\n", why);
-    return loads && judge(g, &run, why) && quiet;
 }
 
 /* ---- jobs ---- */
@@ -185,14 +88,14 @@ static bool gave_back(const struct job *job, struct held before)
     return false;
 }
 
-static bool run_once(const struct job *job, const struct graph *g)
+static bool run_once(struct job *job, const struct graph *g)
 {
     char *text = NULL;
     size_t n;
     FILE *why = open_memstream(&text, &n);
     if (!why) die("memory");
     alarm((unsigned)options.patience);
-    bool good = run_graph(g, job->dir, why);
+    bool good = run_graph(g, job->dir, &job->cover, why);
     alarm(0);
     fclose(why);
     if (!good) tell_failure(g, job->dir, text);
@@ -278,6 +181,7 @@ static int run_all(void)
 {
     struct job *jobs = make_jobs();
     double begin = now();
+    struct cover cover = {0};
     uint64_t ran = 0, failed = 0;
     int status;
     for (int i = 0; i < options.jobs; i++) start_job(&jobs[i]);
@@ -287,12 +191,15 @@ static int run_all(void)
     for (int i = 0; i < options.jobs; i++) {
         ran += jobs[i].ran;
         failed += jobs[i].failed;
+        cover_join(&cover, &jobs[i].cover);
         remove_dir(jobs[i].dir);
     }
     double took = now() - begin;
     printf("%llu graphs in %.1f s (%.0f a second), %llu failures\n", (unsigned long long)ran, took, (double)ran / took,
         (unsigned long long)failed);
-    return failed != 0;
+    bool whole = cover_tell(&cover, stdout);
+    if (!whole && ran >= ENOUGH) printf("%d graphs and more should have all of it\n", ENOUGH);
+    return failed || (!whole && ran >= ENOUGH);
 }
 
 /* ---- shrinking ---- */
@@ -311,7 +218,7 @@ static bool fails(const struct graph *g)
         if (!nowhere) die("/dev/null");
         for (int i = 0; i < options.times && good; i++) {
             alarm(5);
-            good = run_graph(g, shrink_dir, nowhere);
+            good = run_graph(g, shrink_dir, NULL, nowhere);
         }
         exit(good ? 0 : 1);
     }
@@ -329,7 +236,7 @@ static void show_failure(const struct graph *g)
     if (!pid) {
         alarm((unsigned)options.patience);
         bool good = true;
-        for (int i = 0; i < options.times && good; i++) good = run_graph(g, shrink_dir, stderr);
+        for (int i = 0; i < options.times && good; i++) good = run_graph(g, shrink_dir, NULL, stderr);
         exit(0);
     }
     if (waitpid(pid, &status, 0) == pid && status) fputs("it crashes or hangs\n", stderr);
@@ -401,10 +308,7 @@ int main(int argc, char **argv)
                   options.patience > 0;
     if (!ranges || argc != (to_print ? 1 : to_shrink ? 2 : 3)) return usage();
     if (to_print) return print_one(strtoull(argv[0], NULL, 10));
-    jvc_quiet = true;
-    to_user = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
-    options.plugins = realpath(argv[0], NULL); /* lives as long as the process */
-    if (!options.plugins) die(argv[0]);
+    options.plugins = drive_init(argv[0]);
     options.from = strtoull(argv[1], NULL, 10);
     options.to = to_shrink ? 0 : strtoull(argv[2], NULL, 10);
     return to_shrink ? shrink_one(options.from) : run_all();

@@ -336,7 +336,7 @@ static void try_to_make(struct maker *m)
     *g = (struct graph){.seed = g->seed};
     choose_flavour(m);
     bool small = m->f.large || chance(m, 60);
-    int size = small ? between(m, 3, 12) : between(m, 10, 34);
+    int size = small ? between(m, LEAST_STAGES, 12) : between(m, 10, MOST_STAGES);
     int sources = chance(m, 60) ? 1 : between(m, 2, 3), count = m->f.large ? 3000 : chance(m, 70) ? 15 : 60;
     for (int i = 0; i < sources; i++) add_source(m, count);
     for (int tries = 0; g->n + n_open(g) < size && tries < 2 * MOST_STAGES; tries++)
@@ -364,5 +364,5 @@ void make(struct graph *g, uint64_t seed)
     g->seed = seed;
     struct maker m = {.g = g, .state = seed};
     do try_to_make(&m);
-    while (some_open(g) || !legal(g) || work(g) > (m.f.large ? 10 : 1) * MOST_WORK);
+    while (g->n < LEAST_STAGES || some_open(g) || !legal(g) || work(g) > (m.f.large ? 10 : 1) * MOST_WORK);
 }

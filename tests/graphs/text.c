@@ -1,7 +1,7 @@
 /* text.c: a graph as an INI file. */
 #include "graph.h"
 
-static const char *const kind_names[N_KINDS] = {"well", "wells", "spring", "step", "queue", "route", "split", "scatter",
+const char *const kind_names[N_KINDS] = {"well", "wells", "spring", "step", "queue", "route", "split", "scatter",
     "deal", "merge", "gather", "stream", "relay", "limit", "sink", "log", "watch", "peek"};
 
 static bool has_map(enum kind k)
