@@ -149,8 +149,10 @@ bool jvc_dead_begin(struct jvc_pipeline *pl, jv_err *err)
     pthread_mutex_init(&d->lock, NULL);
     pl->dead = d;
     if (there && (!S_ISREG(st.st_mode) || standard(&st) >= 0)) return true;
-    if (take_over(pl, err)) return true;
-    return !there && access(pl->dead_path, F_OK); /* where no file can be made none is needed before the first row */
+    pthread_mutex_lock(&d->lock);
+    bool taken = take_over(pl, err);
+    pthread_mutex_unlock(&d->lock);
+    return taken || (!there && access(pl->dead_path, F_OK)); /* where none can be made none is needed before a row */
 }
 
 /* What there was nothing to take over of at the start. */
@@ -280,17 +282,33 @@ static bool rewrite(struct jvc_pipeline *pl)
     return ok;
 }
 
+static void remove_empty(const struct jvc_pipeline *pl, const struct jvc_dead *d)
+{
+    if (d->owned && !d->n && !d->size && is_at(d, pl->dead_path)) unlink(pl->dead_path);
+}
+
+void jvc_dead_leave(struct jvc_pipeline *pl)
+{
+    struct jvc_dead *d = pl->dead;
+    if (!d || pthread_mutex_trylock(&d->lock)) return; /* not empty, if somebody is at it */
+    remove_empty(pl, d);
+    pthread_mutex_unlock(&d->lock);
+}
+
 bool jvc_dead_end(struct jvc_pipeline *pl, jv_err *err)
 {
     struct jvc_dead *d = pl->dead;
     bool ok = true;
-    if (d->owned && !d->n && !d->size && is_at(d, pl->dead_path)) unlink(pl->dead_path);
+    pthread_mutex_lock(&d->lock);
+    remove_empty(pl, d);
     if (d->owned && d->unordered && !rewrite(pl)) ok = failed(pl, err);
     if (d->fd >= 0 && close(d->fd) && ok) ok = failed(pl, err);
     for (size_t i = 0; i < d->n; i++) free(d->rows[i].path);
     free(d->rows);
     d->rows = NULL;
     d->fd = -1;
+    d->owned = false;
+    pthread_mutex_unlock(&d->lock);
     return ok;
 }
 

@@ -301,7 +301,8 @@ struct jvc_pipeline {
     atomic_llong roots_done, roots_cancelled;
     atomic_llong bytes; /* of blocks that live */
     int64_t started_ns, ended_ns;
-    struct jvc_dead *dead;
+    struct jvc_stage *_Atomic starting; /* whose start is running, or null */
+    struct jvc_dead *_Atomic dead;
 };
 
 /* ---- graph.c ---- */
@@ -550,6 +551,8 @@ bool jvc_dead_write(struct jvc_pipeline *pl, const struct jvc_stage *s, const jv
 bool jvc_dead_begin(struct jvc_pipeline *pl, jv_err *err);
 /* Puts the rows into source order and closes. */
 bool jvc_dead_end(struct jvc_pipeline *pl, jv_err *err);
+/* Before the process is left without an end: removes a file that is empty. */
+void jvc_dead_leave(struct jvc_pipeline *pl);
 uint64_t jvc_dead_count(const struct jvc_pipeline *pl);
 
 /* ---- report.c ---- */

@@ -217,10 +217,13 @@ static bool start_stage(struct jvc_stage *s)
         if (!start_stage(s->refs[i])) return false;
     if (atomic_load(&s->pl->stopping)) return false;
     jvc_call_enter(&call, s);
+    atomic_store(&s->pl->starting, s);
     int32_t rc = s->def->start ? s->def->start(s->ctx, &err) : JV_OK;
+    atomic_store(&s->pl->starting, NULL);
     jvc_err_end(&err, rc);
     jvc_call_leave(&call);
     s->started = rc == JV_OK;
+    if (rc == JV_CANCELLED && atomic_load(&s->pl->cancelled)) return false;
     if (rc > 0) jv_fail(&err, JV_FATAL, "the plugin's start answers %d, which it may not", rc);
     if (rc != JV_OK) jvc_pipeline_fail(s, NULL, &err);
     return rc == JV_OK;

@@ -1,4 +1,8 @@
-/* watch.c: signals. The first SIGINT or SIGTERM drains, the next one cancels, and 5 seconds after that it is over. */
+/*
+ * watch.c: signals. The first SIGINT or SIGTERM drains, the next one cancels, and 5 seconds after that it is over. While
+ * stages are being started there is nothing to finish: then the first one cancels, and a stage that does not hear it (a
+ * start may take its time) is left after a second.
+ */
 #include "pipeline.h"
 
 #include <errno.h>
@@ -10,7 +14,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define CLOSE_WITHIN_NS 5000000000 /* after a cancel */
+#define SECOND_NS 1000000000ll
+#define CLOSE_WITHIN 5 /* seconds after a cancel */
+#define LEAVE_WITHIN 1 /* as long as nothing runs */
 
 static bool all_sources_ended(const struct jvc_pipeline *pl)
 {
@@ -26,25 +32,57 @@ static uint32_t on_their_way(const struct jvc_pipeline *pl)
     return n;
 }
 
-/* The first signal ends admission; where nothing is left to admit, or at the second, it cancels. True: the rest has to
- * be over soon. */
-static bool on_signal(struct jvc_pipeline *pl, int nth)
+/* Whether stages are still being started: what sources with threads of their own have begun by then waits as well. */
+static bool is_starting(struct jvc_pipeline *pl)
 {
-    if (atomic_load(&pl->over)) return true; /* what is left is to close */
-    if (nth == 1 && !all_sources_ended(pl)) {
-        for (uint32_t i = 0; i < pl->n; i++) {
-            const struct jvc_stage *s = pl->stages[i];
-            if (s->kind == JVC_SOURCE && !(s->def->flags & JV_ENDLESS) && !atomic_load(&s->ended))
-                atomic_store(&pl->cut_short, true);
-        }
-        jvc_pipeline_stop(pl);
-        uint32_t n = on_their_way(pl);
-        jvc_say("stopping: %u record%s on the way will be finished; once more cancels", n, n == 1 ? "" : "s");
-        return false;
+    pthread_mutex_lock(&pl->lock);
+    bool starting = pl->go == JVC_WAIT;
+    pthread_mutex_unlock(&pl->lock);
+    return starting;
+}
+
+static void note_cut_short(struct jvc_pipeline *pl)
+{
+    for (uint32_t i = 0; i < pl->n; i++) {
+        const struct jvc_stage *s = pl->stages[i];
+        if (s->kind == JVC_SOURCE && !(s->def->flags & JV_ENDLESS) && !atomic_load(&s->ended))
+            atomic_store(&pl->cut_short, true);
     }
-    if (!atomic_load(&pl->cancelled)) jvc_say("cancelling what is on its way: %u", on_their_way(pl));
+}
+
+/* The first signal ends admission; where nothing is left to admit or nothing runs yet, or at the second, it cancels.
+ * Answers how many seconds the rest may take; 0: any. */
+static int on_signal(struct jvc_pipeline *pl, int nth)
+{
+    if (atomic_load(&pl->over)) return CLOSE_WITHIN; /* what is left is to close */
+    bool starting = is_starting(pl);
+    uint32_t n = on_their_way(pl);
+    if (nth == 1) note_cut_short(pl);
+    if (nth == 1 && !starting && !all_sources_ended(pl)) {
+        jvc_pipeline_stop(pl);
+        n = on_their_way(pl);
+        jvc_say("stopping: %u record%s on the way will be finished; once more cancels", n, n == 1 ? "" : "s");
+        return 0;
+    }
+    if (starting && !n)
+        jvc_say("cancelled before anything began");
+    else if (!atomic_load(&pl->cancelled))
+        jvc_say("cancelling what is on its way: %u", n);
     jvc_pipeline_cancel(pl);
-    return true;
+    return starting ? LEAVE_WITHIN : CLOSE_WITHIN;
+}
+
+/* A stage is deaf: there is no other way to end. */
+static void leave(struct jvc_pipeline *pl, int seconds)
+{
+    const struct jvc_stage *s = atomic_load(&pl->starting);
+    const char *some = seconds == 1 ? "second" : "seconds";
+    if (s)
+        jvc_say("%s does not hear the cancel as it starts: gone after %d %s", jvc_stage_place(s), seconds, some);
+    else
+        jvc_say("a stage does not hear the cancel: gone after %d %s", seconds, some);
+    jvc_dead_leave(pl);
+    _exit(1);
 }
 
 struct jvc_watch {
@@ -60,14 +98,15 @@ static void *watch_main(void *arg)
     struct pollfd p[2] = {{.fd = w->over, .events = POLLIN}, {.fd = w->signals, .events = POLLIN}};
     struct signalfd_siginfo info;
     int64_t deadline = 0;
+    int seconds = 0;
     for (int nth = 0; !p[0].revents;) {
         if (poll(p, 2, deadline ? 100 : -1) < 0) p[0].revents = p[1].revents = 0;
         bool heard = p[1].revents && read(w->signals, &info, sizeof info) == sizeof info;
-        if (heard && on_signal(w->pl, ++nth) && !deadline) deadline = jvc_now() + CLOSE_WITHIN_NS;
-        if (deadline && !p[0].revents && jvc_now() > deadline) {
-            jvc_say("a stage does not hear the cancel: gone after 5 seconds");
-            _exit(1);
-        }
+        if (heard && !deadline && (seconds = on_signal(w->pl, ++nth))) deadline = jvc_now() + seconds * SECOND_NS;
+        if (!deadline || p[0].revents || jvc_now() <= deadline) continue;
+        if (seconds == CLOSE_WITHIN || atomic_load(&w->pl->starting)) leave(w->pl, seconds);
+        deadline += (CLOSE_WITHIN - seconds) * SECOND_NS; /* the start has heard it: what is left is to close */
+        seconds = CLOSE_WITHIN;
     }
     return NULL;
 }

@@ -294,6 +294,32 @@ class Signals(jv.Case):
         self.assertIn("does not hear the cancel", err)
         self.assertGreater(time.monotonic() - begun, 4)
 
+    def interrupt_start(self, *overrides, source="probe/numbers"):
+        """A run with a stage that would take an hour to start, and what came of it."""
+        p = self.start("run", self.ini(f"[n]\nplugin = {source}\n[m]\nplugin = slow/load\nms = 1h\n[o]\nplugin = jsonl\npath = o\nfields = id\n"), *overrides)
+        first = p.stderr.readline()
+        self.assertIn(b"loading", first)
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=60)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["t.ini"], "nothing is left behind")
+        return p.returncode, err.decode()
+
+    def test_before_anything_runs_the_first_cancels(self):
+        status, err = self.interrupt_start()
+        self.assertEqual(status, 1, err)
+        self.assertIn("jevons: cancelled before anything began\n", err)
+        self.assertIn("jevons: cut short: 0 finished, 0 cancelled\n", err)
+        self.assertNotIn("stopped as it loaded", err, "that follows from the cancel")
+
+    def test_an_endless_source_that_was_not_started_ends_well(self):
+        status, err = self.interrupt_start(source="slow/ticks")
+        self.assertEqual(status, 0, err)
+
+    def test_a_deaf_start_is_left(self):
+        status, err = self.interrupt_start("m.deaf=yes")
+        self.assertEqual(status, 1, err)
+        self.assertIn("m (t.ini:3) does not hear the cancel as it starts: gone after 1 second", err)
+
     def test_nobody_reads(self):
         p = subprocess.run(f"{jv.JEVONS} run {self.ini(SERIAL)} n.count=1000000 v.on=none | head -n 1", shell=True, cwd=self.folder, env=self.environment(),
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)

@@ -1,8 +1,10 @@
 /*
  * slow.c: an endless source of records and a filter that takes its time for each, counts, and complains: for what is
- * shown of a run while it lasts.
+ * shown of a run while it lasts. A filter that takes its time to start.
  */
 #include "jevons.h"
+
+#include <time.h>
 
 struct ticks {
     const jv_host *h;
@@ -56,6 +58,37 @@ static const jv_opt opts[] = {
     {0},
 };
 
+struct load {
+    int64_t ms;
+    int32_t deaf;
+    const jv_host *h;
+};
+
+static int32_t load_open(void *ctx, const jv_host *h, jv_err *err)
+{
+    ((struct load *)ctx)->h = h;
+    return JV_OK;
+}
+
+static int32_t load_start(void *ctx, jv_err *err)
+{
+    const struct load *l = ctx;
+    l->h->log(l->h, JV_LOG_WARN, "loading");
+    if (l->deaf) return nanosleep(&(struct timespec){l->ms / 1000, l->ms % 1000 * 1000000}, NULL) ? JV_FATAL : JV_OK;
+    return l->h->wait(l->h, -1, 0, l->ms) == JV_STOPPED ? jv_fail(err, JV_CANCELLED, "stopped as it loaded") : JV_OK;
+}
+
+static int32_t load_process(void *ctx, jv_buf *b, jv_err *err)
+{
+    return JV_OK;
+}
+
+static const jv_opt load_opts[] = {
+    JV_OPT(struct load, ms, "10", "ms 0..1h", "how long it takes"),
+    JV_OPT(struct load, deaf, "no", "no|yes", "whether it hears that the run is cancelled"),
+    {0},
+};
+
 static const jv_stage stages[] = {
     {.name = "ticks",
         .brief = "records without an end",
@@ -73,5 +106,13 @@ static const jv_stage stages[] = {
         .counters = counters,
         .open = work_open,
         .process = work_process},
+    {.name = "load",
+        .brief = "takes its time to start",
+        .ctx_size = sizeof(struct load),
+        .ports = ports,
+        .opts = load_opts,
+        .open = load_open,
+        .start = load_start,
+        .process = load_process},
 };
 JV_PLUGIN("slow", "1.0", "MIT", stages);
