@@ -13,6 +13,7 @@
 #define CPU_H
 
 #include "../llm/backend.h"
+#include "arena.h"
 #include "pool.h"
 
 #define CPU_LANES 16         /* numbers in a vector of kernels, whatever the registers hold */
@@ -71,6 +72,7 @@ typedef struct cpu {
     uint32_t threads;
     const cpu_level *level; /* set by open */
     pool *pool;             /* from start to close */
+    arena memory;
     char line[96];          /* describe */
 } cpu;
 

@@ -56,10 +56,11 @@ uint64_t cpu_activation_bytes(void *self, uint64_t capacity, uint64_t width)
 
 void cpu_tensor_free(void *self, bk_tensor *t)
 {
+    cpu *c = self;
     if (!t) return;
-    free(t->panels);
-    free(t->f32);
-    free(t->room);
+    arena_free(&c->memory, t->panels);
+    arena_free(&c->memory, t->f32);
+    arena_free(&c->memory, t->room);
     free(t);
 }
 
@@ -79,24 +80,22 @@ bk_tensor *cpu_upload(void *self, const bk_source *s, jv_err *err)
     if (t) {
         *t = (bk_tensor){.kind = CPU_WEIGHT, .type = s->type, .rows = s->rows, .columns = s->columns};
         t->panel_bytes = pack_panel_bytes(s->type, s->columns);
-        t->panels = aligned_alloc(64, round_up(panels, 64));
-        t->f32 = vector ? aligned_alloc(64, round_up(vector, 64)) : NULL;
+        t->panels = arena_new(&c->memory, panels);
+        t->f32 = vector ? arena_new(&c->memory, vector) : NULL;
     }
     if (!t || !t->panels || (vector && !t->f32)) {
         cpu_tensor_free(self, t);
         jv_fail(err, JV_FATAL, "no memory for a weight of %.1f MiB", (double)(panels + vector) / 1048576);
         return NULL;
     }
-    if (vector) {
-        memset(t->f32, 0, vector);
-        memcpy(t->f32, s->data, s->bytes);
-    }
+    if (vector) memcpy(t->f32, s->data, s->bytes);
     pack_weight(c->pool, s, t);
     return t;
 }
 
 bk_tensor *cpu_activation(void *self, uint64_t capacity, uint64_t width, jv_err *err)
 {
+    cpu *c = self;
     uint64_t elements, room;
     if (!activation_sizes(capacity, width, &elements, &room)) {
         jv_fail(err, JV_BAD, "an activation of %llu x %llu cannot be", (unsigned long long)capacity,
@@ -106,15 +105,14 @@ bk_tensor *cpu_activation(void *self, uint64_t capacity, uint64_t width, jv_err 
     bk_tensor *t = calloc(1, sizeof *t);
     if (t) {
         *t = (bk_tensor){.kind = CPU_ACTIVATION, .rows = capacity, .columns = width};
-        t->f32 = aligned_alloc(64, round_up(elements, 64));
-        t->room = room ? aligned_alloc(64, room) : NULL;
+        t->f32 = arena_new(&c->memory, elements);
+        t->room = arena_new(&c->memory, room);
     }
-    if (!t || !t->f32 || (room && !t->room)) {
+    if (!t || !t->f32 || !t->room) {
         cpu_tensor_free(self, t);
         jv_fail(err, JV_FATAL, "no memory for an activation of %llu x %llu, %.1f MiB", (unsigned long long)capacity,
             (unsigned long long)width, (double)(elements + room) / 1048576);
         return NULL;
     }
-    memset(t->f32, 0, elements);
     return t;
 }
