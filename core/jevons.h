@@ -235,6 +235,7 @@ typedef struct jv_column {
 
 #define JV_LOG_INFO 0
 #define JV_LOG_WARN 1
+#define JV_LOG_MISTAKE 2
 
 #if defined(__GNUC__)
 #define JV_PRINTF(f, a) __attribute__((format(printf, f, a)))
@@ -247,7 +248,9 @@ struct jv_host {
     uint32_t abi_minor;
 
     /* [any; always] One line of at most 1000 bytes to the user, after the section's name; JV_LOG_INFO is silent under
-     * --quiet. */
+     * --quiet. JV_LOG_MISTAKE, [stage; open]: one of several mistakes of the user's, told as the text of `open` would
+     * be; open looks for more, and answers JV_BAD in the end, with one of them in err. The same twice in a row, or what
+     * `field` has just said, is told once. */
     void (*log)(const jv_host *h, int32_t level, const char *fmt, ...) JV_PRINTF(3, 4);
 
     /* -- names, while opening -- */
