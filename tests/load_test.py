@@ -30,7 +30,7 @@ class Load(jv.Case):
         result = self.jevons("run", self.file, *overrides)
         self.assertEqual(result.status, 0, result.err)
         tokens, whole = re.search(r"KV f32 for (\d+) tokens, .*: ([\d.]+) MiB in all", result.err).groups()
-        work = re.search(r"(\d+) sequences sent back; at most (\d+) at once, in (\d+) of (\d+) blocks", result.err)
+        work = re.search(r"(\d+) sequences sent back, .*; at most (\d+) at once, in (\d+) of (\d+) blocks", result.err)
         return self.read("out.jsonl"), int(tokens), float(whole), [int(n) for n in work.groups()]
 
     def test_many_on_a_cache_for_few(self):

@@ -96,9 +96,10 @@ static void log_work(const struct model *m)
     if (!s.steps) return;
     m->h->log(m->h, JV_LOG_INFO,
         "%" PRIu64 " requests in %" PRIu64 " steps of %.1f tokens; %" PRIu64 " tokens found in the cache, %" PRIu64
-        " sequences sent back; at most %u at once, in %u of %u blocks",
-        s.jobs, s.steps, (double)s.tokens / (double)s.steps, s.reused, s.preempted, s.most_running, s.most_blocks,
-        m->engine.blocks);
+        " prompts parted within a block, %" PRIu64 " blocks evicted; %" PRIu64 " sequences sent back, %" PRIu64
+        " tokens computed again; at most %u at once, in %u of %u blocks",
+        s.jobs, s.steps, (double)s.tokens / (double)s.steps, s.reused, s.parted, s.evicted, s.preempted, s.recomputed,
+        s.most_running, s.most_blocks, m->engine.blocks);
 }
 
 void model_close(void *ctx)

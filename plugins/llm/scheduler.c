@@ -66,6 +66,7 @@ static void drop_stopped(sched *s, bool closing)
 static void settle(sched *s)
 {
     s->stats.evicted = s->pool.tree.evicted;
+    s->stats.parted = s->pool.parted;
     pthread_mutex_lock(&s->lock);
     s->shown = s->stats;
     for (sched_job **at = &s->jobs; *at;) {

@@ -79,7 +79,9 @@ struct sched_job {
 typedef struct sched_stats {
     uint64_t jobs, steps, tokens; /* tokens: through the network */
     uint64_t reused;              /* found in the tree */
+    uint64_t parted;              /* prompts that began as another did, and parted from it within a block */
     uint64_t preempted;           /* sent back to the queue */
+    uint64_t recomputed;          /* tokens through the network that had been there before they were sent back */
     uint64_t evicted;             /* blocks that left the tree */
     uint32_t most_blocks;         /* held at once by sequences */
     uint32_t most_running;

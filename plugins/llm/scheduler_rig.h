@@ -40,6 +40,8 @@ typedef struct toy {
     atomic_int gate;               /* closed: nothing moves */
     int fail_in;                   /* steps until one fails; < 0: never */
     _Atomic uint64_t begun, steps; /* begun: also those that wait at the gate */
+    const sched *s;
+    uint8_t *held; /* (blocks): of the step at hand */
 } toy;
 
 static uint64_t read_row(const toy *t, const bk_run *run, uint32_t pos)
@@ -72,10 +74,29 @@ static void check_runs(const toy *t, const bk_run *runs, uint32_t n_runs, uint32
     free(written);
 }
 
+/* No block is beyond the pool, and each is free, or idle, or held by one that runs; who gave up before this step is not
+ * among these. */
+static void check_step(const toy *t)
+{
+    uint32_t sum = 0;
+    memset(t->held, 0, t->blocks);
+    for (uint32_t i = 0; i < t->s->n_running; i++) {
+        const sched_task *task = t->s->running[i];
+        assert_false(task->job->stop);
+        for (uint32_t b = 0; b < task->seq.n_blocks; b++) {
+            assert_true(task->seq.blocks[b] < t->blocks);
+            sum += !t->held[task->seq.blocks[b]];
+            t->held[task->seq.blocks[b]] = 1;
+        }
+    }
+    assert_int_equal(radix_available(&t->s->pool.tree) + sum, t->blocks);
+}
+
 static int32_t toy_forward(void *self, const int32_t *ids, const bk_run *runs, uint32_t n_runs, uint32_t n,
     const net_stop *stop, jv_err *err)
 {
     toy *t = self;
+    check_step(t);
     atomic_fetch_add(&t->begun, 1);
     while (atomic_load(&t->gate) && !stop->asked(stop->user)) sched_yield();
     if (stop->asked(stop->user)) return jv_fail(err, JV_CANCELLED, "cancelled");
@@ -114,6 +135,7 @@ static toy *toy_new(uint32_t n_blocks, uint32_t sequences, uint32_t chunk)
     t->token = malloc(n_blocks * sizeof *t->token);
     memset(t->token, 0xff, n_blocks * sizeof *t->token);
     t->row = calloc(sequences + chunk, sizeof *t->row);
+    t->held = calloc(n_blocks, 1);
     return t;
 }
 
@@ -121,6 +143,7 @@ static void toy_free(toy *t)
 {
     free(t->token);
     free(t->row);
+    free(t->held);
     free(t);
 }
 
@@ -131,6 +154,7 @@ static sched *start(toy *t)
     sched_net by = {t, toy_forward, toy_logits, toy_copy};
     sched_size size = {VOCABULARY, t->blocks, t->sequences, t->chunk};
     if (sched_new(&by, &size, &s, &err) != JV_OK) fail_msg("%s", err.text);
+    t->s = s; /* no step is made before somebody asks for something */
     return s;
 }
 

@@ -86,6 +86,7 @@ static int32_t copy_part(sequence *s, kv_pool *p, jv_err *err)
         s->blocks[s->n_blocks++] = to;
         rc = p->copy(p->self, to, from, same, err);
         skip(s, s->done + same);
+        p->parted += same < n;
     }
     radix_drop(&p->tree, from);
     return rc;

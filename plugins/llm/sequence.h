@@ -14,6 +14,7 @@ typedef struct kv_pool {
     /* Copies the first n positions of block `from` to block `to`: JV_OK or FATAL. */
     int32_t (*copy)(void *self, uint32_t to, uint32_t from, uint32_t n, jv_err *err);
     void *self;
+    uint64_t parted; /* prompts that went on within a block of the tree, otherwise than it does */
 } kv_pool;
 
 typedef struct sequence {

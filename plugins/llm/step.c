@@ -92,8 +92,11 @@ void sched_step(sched *s)
     s->stats.steps++;
     s->stats.tokens += s->n;
     for (uint32_t i = 0; i < s->n_runs && rc == JV_OK; i++) {
-        s->who[i]->seq.done += s->runs[i].n;
-        sequence_share(&s->who[i]->seq, &s->pool);
+        sequence *q = &s->who[i]->seq;
+        uint32_t begin = q->done, end = begin + s->runs[i].n, known = q->seen < end ? q->seen : end;
+        if (known > begin) s->stats.recomputed += known - begin;
+        q->done = end;
+        sequence_share(q, &s->pool);
     }
     if (rc == JV_OK) rc = give_rows(s, &err);
     if (rc != JV_OK) end_all(s, rc, &err);
