@@ -45,12 +45,21 @@ static inline void spread_nibbles(const uint8_t *restrict p, uint8_t *restrict l
     }
 }
 
-/* Bit 4 j + b of 32 to bit j of byte b. The product brings bit b of four to bit 8 b, among others. */
+/* Every fourth bit of both halves, from bit 0 on, next to each other: 8 bits in each half. */
+static inline uint64_t every_fourth(uint64_t x)
+{
+    x &= 0x1111111111111111;
+    x = (x | x >> 3) & 0x0303030303030303;
+    x = (x | x >> 6) & 0x000f000f000f000f;
+    return (x | x >> 12) & 0x000000ff000000ff;
+}
+
+/* Bit 4 j + b of 32 to bit j of byte b. */
 static inline uint32_t fifth_bits(const uint8_t *p)
 {
-    uint32_t word = four_at(p), r = 0;
-    for (int j = 0; j < 8; j++) r |= ((word >> 4 * j & 15) * 0x00204081 & 0x01010101) << j;
-    return r;
+    uint32_t word = four_at(p);
+    uint64_t both = word | (uint64_t)(word >> 1) << 32, first = every_fourth(both), second = every_fourth(both >> 2);
+    return (uint32_t)(first | first >> 24 | second << 16 | second >> 8);
 }
 
 /* Of a row of bytes, one for each column of a group, those bits of `mask` from `shift` on. */
@@ -202,6 +211,8 @@ static inline __attribute__((always_inline)) void put_header(uint32_t type, pack
 
 /* ---- panels ---- */
 
+#define AHEAD 256 /* bytes of a row: sixteen of them at once are too many streams for the processor to see by itself */
+
 typedef struct pack_job {
     const bk_source *from;
     bk_tensor *w;
@@ -225,6 +236,7 @@ static inline __attribute__((always_inline)) void pack_blocks(uint32_t type, con
         for (uint32_t lane = 0; lane < n; lane++) {
             const uint8_t *p = from + lane * j->row_bytes + b * f.file_bytes;
             spread s;
+            for (uint32_t i = 0; i < f.file_bytes; i += PACK_LINE) __builtin_prefetch(p + AHEAD + i);
             spread_block(type, p, &s);
             put_header(type, f, p, unit, nth, lane);
             for (uint32_t g = 0; g < groups; g++) put_group(f, &s, g, data + g * pack_group_bytes(f), lane);
