@@ -1,7 +1,7 @@
 /*
- * watch.c: signals. The first SIGINT or SIGTERM drains, the next one cancels, and 5 seconds after that it is over. While
- * stages are being started there is nothing to finish: then the first one cancels, and a stage that does not hear it (a
- * start may take its time) is left after a second.
+ * watch.c: signals. The first SIGINT or SIGTERM drains, the next one cancels, and 5 seconds after that it is over. Where
+ * stages are still being started and nothing has begun the first one cancels, and a stage that does not hear it (a start
+ * may take its time) is left after a second.
  */
 #include "pipeline.h"
 
@@ -32,13 +32,13 @@ static uint32_t on_their_way(const struct jvc_pipeline *pl)
     return n;
 }
 
-/* Whether stages are still being started: what sources with threads of their own have begun by then waits as well. */
-static bool is_starting(struct jvc_pipeline *pl)
+/* Whether stages are still being started, and not even a source with threads of its own has begun anything. */
+static bool nothing_begun(struct jvc_pipeline *pl)
 {
     pthread_mutex_lock(&pl->lock);
     bool starting = pl->go == JVC_WAIT;
     pthread_mutex_unlock(&pl->lock);
-    return starting;
+    return starting && !on_their_way(pl);
 }
 
 static void note_cut_short(struct jvc_pipeline *pl)
@@ -55,21 +55,20 @@ static void note_cut_short(struct jvc_pipeline *pl)
 static int on_signal(struct jvc_pipeline *pl, int nth)
 {
     if (atomic_load(&pl->over)) return CLOSE_WITHIN; /* what is left is to close */
-    bool starting = is_starting(pl);
-    uint32_t n = on_their_way(pl);
+    bool nothing = nothing_begun(pl);
     if (nth == 1) note_cut_short(pl);
-    if (nth == 1 && !starting && !all_sources_ended(pl)) {
+    if (nth == 1 && !nothing && !all_sources_ended(pl)) {
         jvc_pipeline_stop(pl);
-        n = on_their_way(pl);
+        uint32_t n = on_their_way(pl);
         jvc_say("stopping: %u record%s on the way will be finished; once more cancels", n, n == 1 ? "" : "s");
         return 0;
     }
-    if (starting && !n)
+    if (nothing)
         jvc_say("cancelled before anything began");
     else if (!atomic_load(&pl->cancelled))
-        jvc_say("cancelling what is on its way: %u", n);
+        jvc_say("cancelling what is on its way: %u", on_their_way(pl));
     jvc_pipeline_cancel(pl);
-    return starting ? LEAVE_WITHIN : CLOSE_WITHIN;
+    return nothing ? LEAVE_WITHIN : CLOSE_WITHIN;
 }
 
 /* A stage is deaf: there is no other way to end. */
