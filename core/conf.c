@@ -59,18 +59,40 @@ bool jvc_holds_word(const char *line, size_t n, const char *text)
     return false;
 }
 
-struct jvc_where jvc_entry_line(const struct jvc_entry *e, const char *text)
+/* Line i of the value: what stands behind the key, then the indented lines. */
+static jv_str line_of(const struct jvc_entry *e, size_t i)
+{
+    const char *line = e->raw + (i ? e->more[i - 1].at : 0);
+    const char *end = i < e->n_more ? e->raw + e->more[i].at : line + strlen(line);
+    return (jv_str){line, (size_t)(end - line)};
+}
+
+/* The only line that holds `text`, or that is held by it; else the entry's first. */
+static struct jvc_where only_line(const struct jvc_entry *e, const char *text, bool held)
 {
     struct jvc_where where = e->where;
-    size_t found = 0;
-    for (size_t i = 0; i <= e->n_more; i++) { /* what stands behind the key, then the indented lines */
-        const char *line = e->raw + (i ? e->more[i - 1].at : 0);
-        const char *end = i < e->n_more ? e->raw + e->more[i].at : line + strlen(line);
-        if (!jvc_holds_word(line, (size_t)(end - line), text)) continue;
+    size_t found = 0, n = strlen(text);
+    for (size_t i = 0; i <= e->n_more; i++) {
+        jv_str line = line_of(e, i);
+        while (held && line.n && strchr(" \t\n", line.p[line.n - 1])) line.n--;
+        char *item = jvc_strndup(line.p, line.n);
+        bool fits = held ? jvc_holds_word(text, n, item) : jvc_holds_word(line.p, line.n, text);
+        free(item);
+        if (!fits) continue;
         found++;
         if (i) where.line = e->more[i - 1].line;
     }
     return found == 1 ? where : e->where;
+}
+
+struct jvc_where jvc_entry_line(const struct jvc_entry *e, const char *text)
+{
+    return only_line(e, text, false);
+}
+
+struct jvc_where jvc_entry_line_in(const struct jvc_entry *e, const char *text)
+{
+    return only_line(e, text, true);
 }
 
 struct jvc_where jvc_entry_item(const struct jvc_entry *e, size_t i, size_t n)

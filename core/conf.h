@@ -98,6 +98,8 @@ struct jvc_entry *jvc_section_take(struct jvc_section *s, const char *name);
 
 /* The line of the entry that holds `text`, whole words of it, if just one line does; else its first. */
 struct jvc_where jvc_entry_line(const struct jvc_entry *e, const char *text);
+/* The other way round: the line of the entry that `text` holds. */
+struct jvc_where jvc_entry_line_in(const struct jvc_entry *e, const char *text);
 bool jvc_holds_word(const char *line, size_t n, const char *text);
 /* The line of item i of n of a list: its own, where the value has one a line. */
 struct jvc_where jvc_entry_item(const struct jvc_entry *e, size_t i, size_t n);

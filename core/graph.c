@@ -157,11 +157,12 @@ static void add_ports(struct jvc_stage *s)
 
 /* ---- opening ---- */
 
-/* The line of the entry that has what the text puts between the first pair of quotes. */
-static struct jvc_where quoted_line(const struct jvc_entry *e, const char *text)
+/* The line of the entry that has what the text puts between the first pair of quotes, or that the text holds. */
+static struct jvc_where line_meant(const struct jvc_entry *e, const char *text)
 {
     const char *begin = strchr(text, '\''), *end = begin ? strchr(begin + 1, '\'') : NULL;
-    char *item = jvc_strndup(begin ? begin + 1 : "", end ? (size_t)(end - begin - 1) : 0);
+    if (!end) return jvc_entry_line_in(e, text);
+    char *item = jvc_strndup(begin + 1, (size_t)(end - begin - 1));
     struct jvc_where where = jvc_entry_line(e, item);
     free(item);
     return where;
@@ -185,10 +186,19 @@ static void tell_open(struct jvc_stage *s, const char *text)
         const struct jvc_entry *e = &s->sec->entries[i];
         size_t n = strlen(e->name);
         if (strncmp(text + 1, e->name, n) || (text[1 + n] != '`' && text[1 + n] != ' ')) continue;
-        if (!s->bad_path || !is_told(&s->pl->conf, e)) jvc_problem(&s->pl->conf, quoted_line(e, text), "%s", text);
+        if (!s->bad_path || !is_told(&s->pl->conf, e)) jvc_problem(&s->pl->conf, line_meant(e, text), "%s", text);
         return;
     }
     if (!s->bad_path) jvc_problem(&s->pl->conf, s->sec->where, "[%s]: %s", s->sec->name, text);
+}
+
+void jvc_stage_mistake(struct jvc_stage *s, const char *text)
+{
+    bool again = s->told && !strcmp(s->told, text);
+    s->mistaken = true;
+    if (again || (s->unsure && s->looked)) return;
+    tell_open(s, text);
+    s->told = jvc_conf_own(&s->pl->conf, jvc_strdup(text));
 }
 
 /* The plugin's own open; false: it refused, and why was told. */
@@ -198,14 +208,16 @@ static bool call_open(struct jvc_stage *s)
     struct jvc_call call;
     size_t before = s->pl->conf.n_problems;
     jvc_call_enter(&call, s);
-    s->open = true;
+    s->open = s->opening = true;
     int32_t rc = s->def->open ? s->def->open(s->ctx, &s->host, &err) : JV_OK;
     jvc_err_end(&err, rc);
     jvc_call_leave(&call);
+    s->opening = false;
+    if (rc == JV_OK && s->mistaken) rc = JV_BAD;
     if (rc > 0) jv_fail(&err, JV_FATAL, "the plugin's open answers %d, which it may not", rc);
     if (rc == JV_OK) s->pl->conf.n_problems = before; /* a name it can do without */
-    bool follows = s->pl->conf.n_problems > before || (s->unsure && s->looked);
-    if (rc != JV_OK && !follows) tell_open(s, err.text);
+    bool told = s->mistaken || s->pl->conf.n_problems > before;
+    if (rc != JV_OK && !told) jvc_stage_mistake(s, err.text);
     return rc == JV_OK;
 }
 

@@ -17,6 +17,10 @@ JV_PRINTF(3, 4) static void host_log(const jv_host *h, int32_t level, const char
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    if (level == JV_LOG_MISTAKE && self(h)->opening) {
+        jvc_stage_mistake(self(h), text);
+        return;
+    }
     jvc_say("%s: %s%s", self(h)->sec->name, level >= JV_LOG_WARN ? "warning: " : "", text);
 }
 
@@ -27,6 +31,7 @@ static int32_t host_field(const jv_host *h, const char *name, int32_t type, uint
     if (s->opened_well) return jv_fail(err, JV_FATAL, "the plugin binds field %s after open", name);
     if (jvc_bind_name(s, &row, err) < 0) {
         jvc_name_unbound(s, name, err->text);
+        s->told = jvc_conf_own(&s->pl->conf, jvc_strdup(err->text));
         return JV_BAD;
     }
     row.name = jvc_conf_own(&s->pl->conf, jvc_strdup(name));

@@ -200,6 +200,8 @@ struct jvc_stage {
     bool unsure;            /* something above it could not be opened: not all columns here are known */
     bool looked;            /* its open has looked at the columns: what it says may follow from them */
     bool open, opened_well; /* open was called, and said yes */
+    bool opening, mistaken; /* open is running; it has told of a mistake */
+    char *told;             /* what open was last told by `field`, or itself told */
     atomic_bool started;    /* looked at by whoever stops the run */
 
     struct jvc_input *inputs;
@@ -312,6 +314,8 @@ struct jvc_pipeline {
 bool jvc_pipeline_open(struct jvc_pipeline *pl, const char *file, char *const *overrides, size_t n);
 /* Closes and frees all. */
 void jvc_pipeline_close(struct jvc_pipeline *pl);
+/* What a stage's open says is wrong, unless that may only follow from what was told before. */
+void jvc_stage_mistake(struct jvc_stage *s, const char *text);
 /* "clean" or "clean (file:line)" for messages; valid until the pipeline is closed. */
 const char *jvc_stage_place(const struct jvc_stage *s);
 

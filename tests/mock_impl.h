@@ -108,6 +108,7 @@ struct mock {
     uint64_t next_number;
     char **logs;
     size_t n_logs;
+    char *mistakes; /* that open told of, a line each; null: none */
 };
 
 /* A running call of a stage's function in this thread: scratch belongs to it. */

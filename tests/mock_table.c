@@ -9,6 +9,18 @@
 
 /* ---- log --------------------------------------------------------------------------------------------------------- */
 
+/* With the lock. The same twice in a row is told once. */
+static void add_mistake(mock *m, const char *line)
+{
+    char *all, *last = m->mistakes ? strrchr(m->mistakes, '\n') : NULL;
+    if (m->mistakes && !strcmp(last ? last + 1 : m->mistakes, line)) return;
+    if (m->state != 1) mk_die("a mistake told elsewhere than in open: %s", line);
+    if (asprintf(&all, "%s%s%s", m->mistakes ? m->mistakes : "", m->mistakes ? "\n" : "", line) < 0)
+        mk_die("out of memory");
+    free(m->mistakes);
+    m->mistakes = all;
+}
+
 JV_PRINTF(3, 4)
 static void host_log(const jv_host *h, int32_t level, const char *fmt, ...)
 {
@@ -20,6 +32,7 @@ static void host_log(const jv_host *h, int32_t level, const char *fmt, ...)
     va_end(ap);
     if (strchr(line, '\n')) mk_die("a log line with a newline: %s", line);
     lock(m);
+    if (level == JV_LOG_MISTAKE) add_mistake(m, line);
     m->logs = mk_push(m->logs, m->n_logs, sizeof(char *));
     m->logs[m->n_logs++] = line;
     unlock(m);

@@ -116,7 +116,10 @@ int32_t mock_open(mock *m, jv_err *err)
     call_end(&c, rc);
     m->state = 2;
     if (rc != JV_OK && rc != JV_BAD && rc != JV_FATAL) mk_die("open answered %d, which it may not", rc);
-    return checked(rc, err);
+    if (rc == JV_OK && m->mistakes) mk_die("open told of mistakes and answered JV_OK: %s", m->mistakes);
+    checked(rc, err);
+    if (m->mistakes) snprintf(err->text, sizeof err->text, "%s", m->mistakes);
+    return rc;
 }
 
 /* Without a look at the answer. */
@@ -285,6 +288,7 @@ void mock_free(mock *m)
     for (int i = 0; i < m->n_services; i++) free(m->services[i].section);
     free(m->texts);
     free(m->logs);
+    free(m->mistakes);
     free(m->others);
     free(m->why);
     free(m->ctx);

@@ -95,6 +95,11 @@ static int32_t verdict_open(void *ctx, const jv_host *h, jv_err *err)
     struct verdict *v = ctx;
     v->h = h;
     if (!strcmp(v->what, "silent")) return JV_BAD;
+    if (!strcmp(v->what, "careless")) {
+        h->log(h, JV_LOG_MISTAKE, "`on`: told first");
+        h->log(h, JV_LOG_MISTAKE, "`on`: told first");
+        h->log(h, JV_LOG_MISTAKE, "told of no key");
+    }
     return strcmp(v->what, "refuse") ? JV_OK : jv_fail(err, JV_BAD, "told to refuse");
 }
 
@@ -127,7 +132,7 @@ static const jv_field verdict_fields[] = {{"in", JV_UTF8, JV_IN, "text", "what i
 static const jv_opt verdict_opts[] = {
     JV_OPT(struct verdict, on, "3", "", "the text of the record that is treated so"),
     JV_OPT(struct verdict, what, "bad", "",
-        "bad, drop, end, fatal, nonsense, retry, fork, cancelled, own, refuse, unstartable, silent, mute"),
+        "bad, drop, end, fatal, nonsense, retry, fork, cancelled, own, refuse, unstartable, silent, mute, careless"),
     JV_OPT(struct verdict, tries, "1", "0..", "with retry: how often"),
     {0},
 };
