@@ -208,6 +208,42 @@ stray
             (29, "neither [section] nor key = value nor comment"),
         ])
 
+    def test_several_mistakes_of_one_stage(self):
+        """What its open finds is told in one go."""
+        def check(lines, *expected):
+            self.check_problems(self.ini("\n".join(lines)), list(expected))
+
+        self.write("a", "x\n")
+        reader = ["[in]", "plugin = {}/read", "path = a, a", "columns.a = number", "columns.b = i64", "columns.c = text", "columns.d = utf8 b",
+                  "columns.id = utf8", "[out]", "plugin = null"]
+        wrong = [(3, "`path` names a twice"), (4, "`columns.a = number`: wanted utf8"), (6, "`columns.c = text`: wanted utf8"),
+                 (7, "`columns.d` and `columns.b` both read `b`"), (8, "`columns.id`: \"id\" is no name for a field")]
+        for plugin in ("jsonl", "csv"):
+            check([line.format(plugin) for line in reader], *wrong)
+        check([line.format("csv") for line in reader[:3]] + ["delimiter = ab", "columns.a = x"] + reader[8:], (3, "names a twice"), (4, "`delimiter = ab`"),
+              (5, "`columns.a = x`"))
+        source = ["[q]", "plugin = text", "text = x"]
+        check(source + ["[way]", "plugin = route", "in = text", "to.x = < 1", "to.y = \"a", "to.z = *", "to.w = 3"]
+              + ["[out]", "plugin = null", "from = way.x, way.y, way.z, way.w"],
+              (7, "`to.x`: < <= > >= compare numbers"), (8, "`to.y`: a quote is not closed"), (10, "`to.w`: nothing comes so far, since `to.z = *`"))
+        check(source + ["[way]", "plugin = route", "in = txt", "to.x = < 1", "to.y = \"a", "[out]", "plugin = null", "from = way.x, way.y"],
+              (6, "no field `txt` comes here"), (8, "`to.y`: a quote is not closed"))
+        check(source + ["[hit]", "plugin = match", "in = text", "pattern =", "  (a", "  b", "  [c", "captures = x, y", "[out]", "plugin = null"],
+              (8, "'(a' at byte 2"), (10, "'[c' at byte 2"))
+        check(source + ["[hit]", "plugin = match", "in = text", "pattern = (?<x>a)", "captures = x, y, x", "[out]", "plugin = null"],
+              (8, "no pattern has a group (?<y>...)"), (8, "x stands there twice"))
+        check(source + ["[p]", "plugin = prompt", "text = {no} {nor} }", "[out]", "plugin = null"],
+              (6, "no field `no` comes here"), (6, "no field `nor` comes here"), (6, "'}' at byte 11 closes nothing"))
+        check(source + ["[e]", "plugin = exec", "command = no-such-program", "send = id, text, text", "returns.a = x", "returns.error = utf8", "[out]", "plugin = null"],
+              (6, "is no program in PATH"), (7, "the id is always sent"), (7, "'text' stands there twice"), (8, "`returns.a = x`"), (9, "`returns.error`"))
+        self.write("o", "x\n")
+        for plugin in ("jsonl", "csv"):
+            check(source + ["[out]", f"plugin = {plugin}/write", "path = o", "exists = refuse", "fields = txt, text, text"],
+                  (6, "is there already"), (8, "no field `txt` comes here"), (8, "`fields` names `text` twice"))
+        check(["[f]", "plugin = files", "path =", "  none*", "  a", "  nor*", "[out]", "plugin = null"], (4, "nothing matches"), (6, "nothing matches"))
+        check(["[q]", "plugin = probe/numbers", "[v]", "plugin = probe/verdict", "on = 3", "what = careless", "[out]", "plugin = null"],
+              (3, "[v]: told of no key"), (5, "`on`: told first"))
+
     def test_fifteen_mistakes(self):
         """Each is told once, with its line and what to do; what follows from it is not."""
         self.write("in.txt", "a line\n")

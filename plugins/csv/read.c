@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../mistakes.h"
 #include "../utf8.h"
 #include "stages.h"
 
@@ -194,10 +195,11 @@ int32_t csv_reader_open(void *ctx, const jv_host *h, jv_err *err)
         .skip_bom = true,
         .header = c->header,
     };
-    int32_t rc = csv_delimiter(c->delimiter_name, &c->delimiter, err);
-    if (rc == JV_OK) rc = source_open(&c->source, err);
-    if (rc == JV_OK) rc = columns_open(&c->declared, h, &c->columns, err);
-    if (rc != JV_OK) return rc;
+    int32_t rc = JV_OK;
+    mistakes_add(h, csv_delimiter(c->delimiter_name, &c->delimiter, err), err, &rc);
+    mistakes_add(h, source_open(&c->source, err), err, &rc);
+    mistakes_add(h, columns_open(&c->declared, h, &c->columns, err), err, &rc);
+    if (rc < 0) return rc;
     c->values = calloc(c->declared.n ? c->declared.n : 1, sizeof *c->values);
     if (!c->values) return jv_fail(err, JV_FATAL, "no memory for %zu columns", c->declared.n);
     return c->header ? JV_OK : declared_places(c, err);

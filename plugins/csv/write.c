@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../mistakes.h"
 #include "../utf8.h"
 #include "stages.h"
 
@@ -123,9 +124,11 @@ int32_t csv_writer_open(void *ctx, const jv_host *h, jv_err *err)
     struct csv_writer *c = ctx;
     c->h = h;
     c->output = (struct output){.h = h, .path = c->path, .exists = c->exists};
-    int32_t rc = csv_delimiter(c->delimiter_name, &c->delimiter, err);
-    if (rc == JV_OK) rc = output_check(&c->output, err);
-    return rc == JV_OK ? fields_bind(&c->bound, h, &c->fields, NULL, err) : rc;
+    int32_t rc = JV_OK;
+    mistakes_add(h, csv_delimiter(c->delimiter_name, &c->delimiter, err), err, &rc);
+    mistakes_add(h, output_check(&c->output, err), err, &rc);
+    mistakes_add(h, fields_bind(&c->bound, h, &c->fields, NULL, err), err, &rc);
+    return rc;
 }
 
 /* Rows below another header would be read as what they are not. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../mistakes.h"
 #include "../rows/json.h"
 #include "../utf8.h"
 
@@ -43,14 +44,14 @@ int32_t returns_open(struct columns *c, const jv_host *h, const jv_map *declared
     size_t n = declared->key.n;
     c->v = calloc(n + 1, sizeof *c->v);
     if (!c->v) return jv_fail(err, JV_FATAL, "no memory for %zu fields", n);
+    int32_t rc = JV_OK;
     for (; c->n < n; c->n++) {
         struct column *col = &c->v[c->n];
-        int32_t rc = declare(col, declared->key.v[c->n], declared->val.v[c->n], err);
-        if (rc < 0) return rc;
-        col->row = h->field(h, col->field, col->type, JV_OUT, err);
-        if (col->row < 0) return col->row;
+        int32_t one = declare(col, declared->key.v[c->n], declared->val.v[c->n], err);
+        if (one == JV_OK) one = col->row = h->field(h, col->field, col->type, JV_OUT, err);
+        mistakes_add(h, one, err, &rc);
     }
-    return JV_OK;
+    return rc;
 }
 
 /* ---- what came ---- */

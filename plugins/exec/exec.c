@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../mistakes.h"
 #include "../rows/fields.h"
 #include "../utf8.h"
 #include "pump.h"
@@ -52,16 +53,22 @@ static const jv_counter counters[] = {
 
 /* ---- opening ---- */
 
+static int32_t check_sent(const struct exec *g, size_t i, jv_err *err)
+{
+    const char *name = g->send.v[i].p;
+    if (strcmp(name, "id") == 0) return jv_fail(err, JV_BAD, "`send`: the id is always sent");
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(name, g->send.v[k].p) == 0)
+            return jv_fail(err, JV_BAD, "`send`: '%s' stands there twice", utf8_show(name, strlen(name)).text);
+    return JV_OK;
+}
+
 static int32_t open_send(struct exec *g, jv_err *err)
 {
     if (!g->send.n) return jv_fail(err, JV_BAD, "`send` names no field");
-    for (size_t i = 0; i < g->send.n; i++) {
-        const char *name = g->send.v[i].p;
-        if (strcmp(name, "id") == 0) return jv_fail(err, JV_BAD, "`send`: the id is always sent");
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(name, g->send.v[k].p) == 0)
-                return jv_fail(err, JV_BAD, "`send`: '%s' stands there twice", utf8_show(name, strlen(name)).text);
-    }
+    int32_t rc = JV_OK;
+    for (size_t i = 0; i < g->send.n; i++) mistakes_add(g->h, check_sent(g, i, err), err, &rc);
+    if (rc < 0) return rc; /* else a name that stands there twice would be told again */
     return fields_bind(&g->sent, g->h, &g->send, NULL, err);
 }
 
@@ -76,9 +83,11 @@ static int32_t exec_open(void *ctx, const jv_host *h, jv_err *err)
     g->pump.answer_within = g->answer_within;
     g->pump.restarts = g->restarts;
     g->pump.max_answer = g->max_answer;
-    int32_t rc = plan_make(&g->pump.plan, &g->command, err);
-    if (rc == JV_OK) rc = open_send(g, err);
-    return rc < 0 ? rc : returns_open(&g->returned, h, &g->returns, err);
+    int32_t rc = JV_OK;
+    mistakes_add(h, plan_make(&g->pump.plan, &g->command, err), err, &rc);
+    mistakes_add(h, open_send(g, err), err, &rc);
+    mistakes_add(h, returns_open(&g->returned, h, &g->returns, err), err, &rc);
+    return rc;
 }
 
 static int32_t exec_start(void *ctx, jv_err *err)

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../mistakes.h"
 #include "../utf8.h"
 
 #define LEAST_READ 4096 /* bytes of room where the size is said to be 0, as in /proc */
@@ -72,12 +73,11 @@ static int32_t files_open(void *ctx, const jv_host *h, jv_err *err)
 {
     struct files *c = ctx;
     c->h = h;
-    for (size_t i = 0; i < c->path.n; i++) {
-        int32_t rc = file_list_check(c->path.v[i].p, err);
-        if (rc < 0) return rc;
-    }
+    int32_t rc = JV_OK;
+    for (size_t i = 0; i < c->path.n; i++) mistakes_add(h, file_list_check(c->path.v[i].p, err), err, &rc);
     c->out_row = h->field(h, c->out, c->as == AS_TEXT ? JV_UTF8 : JV_BYTES, JV_OUT, err);
-    return c->out_row < 0 ? c->out_row : JV_OK;
+    mistakes_add(h, c->out_row, err, &rc);
+    return rc;
 }
 
 static int32_t files_start(void *ctx, jv_err *err)

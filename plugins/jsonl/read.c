@@ -17,6 +17,8 @@
 
 #include <string.h>
 
+#include "../mistakes.h"
+
 const jv_opt reader_options[] = {
     JV_OPT(struct reader, path, NULL, "path read", "files and fifos; - is standard input"),
     JV_OPT(struct reader, columns, "", "", "columns.FIELD = TYPE[?] [KEY]: utf8, bytes, json, i64, f64, i32s, f32s"),
@@ -64,9 +66,10 @@ int32_t reader_open(void *ctx, const jv_host *h, jv_err *err)
         .bound = "max_row",
         .skip_bom = true,
     };
-    int32_t rc = source_open(&c->source, err);
-    if (rc == JV_OK) rc = columns_open(&c->declared, h, &c->columns, err);
-    if (rc != JV_OK) return rc;
+    int32_t rc = JV_OK;
+    mistakes_add(h, source_open(&c->source, err), err, &rc);
+    mistakes_add(h, columns_open(&c->declared, h, &c->columns, err), err, &rc);
+    if (rc < 0) return rc;
     c->parser.columns = &c->declared;
     if (*c->id) c->parser.id_key = (jv_str){c->id, strlen(c->id)};
     return jsonl_parser_init(&c->parser, err);

@@ -397,7 +397,7 @@ static void test_refused(void **state)
     expect_no_open("path = a\ncolumns.a = text",
         "`columns.a = text`: wanted utf8, bytes, json, i64, f64, i32s or f32s");
     expect_no_open("path = a\ncolumns.a = ?", "`columns.a = ?`: wanted utf8");
-    expect_no_open("path = a\ncolumns.a = i64 x\ncolumns.x = f64", "`columns.a` and `columns.x` both read `x`");
+    expect_no_open("path = a\ncolumns.a = i64 x\ncolumns.x = f64", "`columns.x` and `columns.a` both read `x`");
     expect_no_open("path = a\nmax_row = 0", "max_row");
 }
 

@@ -16,6 +16,7 @@
 
 #include <string.h>
 
+#include "../mistakes.h"
 #include "../rows/json.h"
 #include "../utf8.h"
 
@@ -121,11 +122,11 @@ int32_t writer_open(void *ctx, const jv_host *h, jv_err *err)
     struct writer *c = ctx;
     c->h = h;
     c->output = (struct output){.h = h, .path = c->path, .exists = c->exists};
-    int32_t rc = output_check(&c->output, err);
-    if (rc == JV_OK) rc = fields_bind(&c->bound, h, &c->fields, *c->rest ? c->rest : NULL, err);
-    if (rc != JV_OK || !*c->rest) return rc;
-    c->rest_row = h->field(h, c->rest, JV_JSON, JV_IN, err);
-    return c->rest_row < 0 ? c->rest_row : JV_OK;
+    int32_t rc = JV_OK;
+    mistakes_add(h, output_check(&c->output, err), err, &rc);
+    mistakes_add(h, fields_bind(&c->bound, h, &c->fields, *c->rest ? c->rest : NULL, err), err, &rc);
+    if (*c->rest) mistakes_add(h, c->rest_row = h->field(h, c->rest, JV_JSON, JV_IN, err), err, &rc);
+    return rc;
 }
 
 int32_t writer_start(void *ctx, jv_err *err)

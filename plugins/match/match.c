@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../mistakes.h"
 #include "../utf8.h"
 #include "jevons.h"
 #include "search.h"
@@ -80,15 +81,15 @@ static int32_t open_patterns(struct match *g, jv_err *err)
     g->patterns = calloc(lines, sizeof *g->patterns);
     if (!g->lines || !g->patterns) return jv_fail(err, JV_FATAL, "no memory for %zu patterns", lines);
     char *rest = g->lines;
+    int32_t rc = JV_OK;
     for (char *line; (line = strsep(&rest, "\n"));) {
         line = trim(line);
         if (!*line) continue;
         struct pattern *p = &g->patterns[g->n++];
-        int32_t rc = pattern_compile(p, line, g->ignore_case, err);
-        if (rc < 0) return rc;
+        mistakes_add(g->h, pattern_compile(p, line, g->ignore_case, err), err, &rc);
         if (p->groups > g->search.groups) g->search.groups = p->groups;
     }
-    return g->n ? JV_OK : jv_fail(err, JV_BAD, "`pattern` is empty");
+    return g->n ? rc : jv_fail(err, JV_BAD, "`pattern` is empty");
 }
 
 static bool has_group(const struct match *g, const char *name)
@@ -100,22 +101,27 @@ static bool has_group(const struct match *g, const char *name)
     return false;
 }
 
+static int32_t open_capture(struct match *g, size_t i, jv_err *err)
+{
+    const char *name = g->captures.v[i].p;
+    if (!has_group(g, name))
+        return jv_fail(err, JV_BAD, "`captures`: no pattern has a group (?<%s>...)", utf8_show(name, strlen(name)).text);
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(name, g->captures.v[k].p) == 0)
+            return jv_fail(err, JV_BAD, "`captures`: %s stands there twice", name);
+    g->rows[i] = g->h->field(g->h, name, JV_UTF8, JV_OUT, err);
+    return g->rows[i] < 0 ? g->rows[i] : JV_OK;
+}
+
 static int32_t open_captures(struct match *g, jv_err *err)
 {
+    int32_t rc = JV_OK;
     g->rows = calloc(g->captures.n + 1, sizeof *g->rows);
     if (!g->rows) return jv_fail(err, JV_FATAL, "no memory for %zu captures", g->captures.n);
     for (size_t i = 0; i < g->captures.n; i++) {
-        const char *name = g->captures.v[i].p;
-        if (!has_group(g, name))
-            return jv_fail(err, JV_BAD, "`captures`: no pattern has a group (?<%s>...)",
-                utf8_show(name, strlen(name)).text);
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(name, g->captures.v[k].p) == 0)
-                return jv_fail(err, JV_BAD, "`captures`: %s stands there twice", name);
-        g->rows[i] = g->h->field(g->h, name, JV_UTF8, JV_OUT, err);
-        if (g->rows[i] < 0) return g->rows[i];
+        mistakes_add(g->h, open_capture(g, i, err), err, &rc);
     }
-    return JV_OK;
+    return rc;
 }
 
 static int32_t match_open(void *ctx, const jv_host *h, jv_err *err)

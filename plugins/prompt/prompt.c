@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../mistakes.h"
 #include "jevons.h"
 
 /* One stretch of the template: literal text, or a field when row >= 0. */
@@ -111,11 +112,8 @@ static int32_t prompt_open(void *ctx, const jv_host *h, jv_err *err)
     g->parts = calloc(2 * braces + 1, sizeof *g->parts);
     if (!g->parts) return jv_fail(err, JV_FATAL, "no memory for a template of %zu braces", braces);
     int32_t rc = JV_OK;
-    jv_err more;
-    for (const char *s = g->text, *at = NULL; s != at && *(at = s);) { /* past an unknown name: the host tells of each */
-        int32_t one = parse_part(g, &s, rc == JV_OK ? err : &more);
-        if (rc == JV_OK) rc = one;
-    }
+    for (const char *s = g->text, *at = NULL; s != at && *(at = s);) /* past an unknown name */
+        mistakes_add(h, parse_part(g, &s, err), err, &rc);
     return rc;
 }
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../mistakes.h"
 #include "jevons.h"
 #include "rule.h"
 
@@ -59,25 +60,41 @@ static int32_t blame(const struct route *g, size_t i, jv_err *err)
     return jv_fail(err, why.code, "`to.%.64s`: %.400s", g->to.key.v[i].p, why.text);
 }
 
+/* Of a field that is not known it is a mistake only where it would be one for a text and for a number. */
+static int32_t open_rule(struct route *g, size_t i, bool known, jv_err *err)
+{
+    struct rule *r = &g->rules[i];
+    const char *text = g->to.val.v[i].p;
+    if (rule_parse(r, text, is_number(g), err) == JV_OK) return JV_OK;
+    jv_err other;
+    rule_free(r);
+    if (!known && rule_parse(r, text, !is_number(g), &other) == JV_OK) return JV_OK;
+    return blame(g, i, err);
+}
+
 static int32_t route_open(void *ctx, const jv_host *h, jv_err *err)
 {
     struct route *g = ctx;
     g->h = h;
-    int32_t rc = bind(g, err);
-    if (rc < 0) return rc;
     size_t n = g->to.key.n;
     if (n > JV_MAX_PORTS)
         return jv_fail(err, JV_BAD, "`to.%.64s`: %zu rules, and at most %d can be", g->to.key.v[JV_MAX_PORTS].p, n,
             JV_MAX_PORTS);
     g->rules = calloc(n, sizeof *g->rules);
     if (!g->rules) return jv_fail(err, JV_FATAL, "no memory for %zu rules", n);
+    int32_t rc = JV_OK;
+    mistakes_add(h, bind(g, err), err, &rc);
+    bool known = rc == JV_OK;
+    size_t all = n; /* the rule that takes everything */
     for (size_t i = 0; i < n; i++) {
-        if (i > 0 && g->rules[i - 1].op == RULE_ALL)
-            return jv_fail(err, JV_BAD, "`to.%.64s`: nothing comes so far, since `to.%.64s = *` takes everything",
-                g->to.key.v[i].p, g->to.key.v[i - 1].p);
-        if (rule_parse(&g->rules[i], g->to.val.v[i].p, is_number(g), err) < 0) return blame(g, i, err);
+        int32_t one = open_rule(g, i, known, err);
+        if (one == JV_OK && all < i)
+            one = jv_fail(err, JV_BAD, "`to.%.64s`: nothing comes so far, since `to.%.64s = *` takes everything",
+                g->to.key.v[i].p, g->to.key.v[all].p);
+        if (one == JV_OK && g->rules[i].op == RULE_ALL && all == n) all = i;
+        mistakes_add(h, one, err, &rc);
     }
-    return JV_OK;
+    return rc;
 }
 
 /* A record's value. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../mistakes.h"
 #include "../utf8.h"
 #include "json.h"
 
@@ -45,24 +46,30 @@ size_t columns_find(const struct columns *c, const char *name, size_t n)
     return SIZE_MAX;
 }
 
+/* Of a declaration that is wrong nothing is bound; its place stays, so that others of the name are found. */
+static int32_t open_column(struct columns *c, const jv_host *h, jv_str field, jv_str spec, jv_err *err)
+{
+    struct column *col = &c->v[c->n];
+    int32_t rc = declare(col, field, spec, err);
+    if (rc != JV_OK) return rc;
+    size_t other = columns_find(c, col->name.p, col->name.n);
+    if (other != SIZE_MAX)
+        return jv_fail(err, JV_BAD, "`columns.%s` and `columns.%s` both read `%s`", col->field, c->v[other].field,
+            show(col->name).text);
+    col->row = h->field(h, col->field, col->type, JV_OUT, err);
+    return col->row < 0 ? col->row : JV_OK;
+}
+
 int32_t columns_open(struct columns *c, const jv_host *h, const jv_map *declared, jv_err *err)
 {
     size_t n = declared->key.n;
     c->v = calloc(n ? n : 1, sizeof *c->v);
     if (!c->v) return jv_fail(err, JV_FATAL, "no memory for %zu columns", n);
-    for (size_t i = 0; i < n; i++) {
-        struct column *col = &c->v[i];
-        int32_t rc = declare(col, declared->key.v[i], declared->val.v[i], err);
-        if (rc != JV_OK) return rc;
-        size_t other = columns_find(c, col->name.p, col->name.n);
-        if (other != SIZE_MAX)
-            return jv_fail(err, JV_BAD, "`columns.%s` and `columns.%s` both read `%s`", c->v[other].field, col->field,
-                show(col->name).text);
-        col->row = h->field(h, col->field, col->type, JV_OUT, err);
-        if (col->row < 0) return col->row;
-        c->n++;
+    int32_t rc = JV_OK;
+    for (; c->n < n; c->n++) {
+        mistakes_add(h, open_column(c, h, declared->key.v[c->n], declared->val.v[c->n], err), err, &rc);
     }
-    return JV_OK;
+    return rc;
 }
 
 void columns_free(struct columns *c)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../mistakes.h"
 #include "../utf8.h"
 
 static struct utf8_shown show(const char *s)
@@ -22,9 +23,11 @@ static const jv_column *find_column(const jv_host *h, const char *name)
     return NULL;
 }
 
-static int32_t bind(struct sink_fields *f, const jv_host *h, const char *name, jv_err *err)
+static int32_t bind(struct sink_fields *f, const jv_host *h, const char *name, const char *rest, jv_err *err)
 {
     const jv_column *col = find_column(h, name);
+    if (rest && !strcmp(rest, name))
+        return jv_fail(err, JV_BAD, "`fields` names `%s`, which is `rest`: it would be written twice", show(rest).text);
     if (col && (col->type < JV_UTF8 || col->type > JV_F32S))
         return jv_fail(err, JV_BAD, "`fields`: `%s` has type %d, which cannot be written", show(name).text, col->type);
     for (size_t i = 0; i < f->n; i++)
@@ -47,18 +50,13 @@ int32_t fields_bind(struct sink_fields *f, const jv_host *h, const jv_list *name
     f->v = calloc(most ? most : 1, sizeof *f->v);
     if (!f->v) return jv_fail(err, JV_FATAL, "no memory for %zu fields", most);
     int32_t rc = JV_OK;
-    jv_err more;
-    for (size_t i = 0; i < names->n; i++) { /* to the last: the host tells of each that it does not know */
-        if (rest && !strcmp(rest, names->v[i].p))
-            return jv_fail(err, JV_BAD, "`fields` names `%s`, which is `rest`: it would be written twice",
-                show(rest).text);
-        int32_t one = bind(f, h, names->v[i].p, rc == JV_OK ? err : &more);
-        if (rc == JV_OK) rc = one;
+    for (size_t i = 0; i < names->n; i++) {
+        mistakes_add(h, bind(f, h, names->v[i].p, rest, err), err, &rc);
     }
     for (uint32_t i = 0; rc == JV_OK && !names->n && i < n; i++) {
         const jv_column *col = h->column(h, i);
         bool wanted = !(col->flags & JV_MEASURED) && (!rest || strcmp(rest, col->name));
-        if (wanted) rc = bind(f, h, col->name, err);
+        if (wanted) rc = bind(f, h, col->name, NULL, err);
     }
     return rc;
 }

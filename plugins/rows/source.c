@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../mistakes.h"
 #include "../utf8.h"
 
 #define FIRST_BUFFER 65536 /* bytes; doubled as long as a row needs more */
@@ -82,7 +83,9 @@ static int32_t check_path(const struct source *s, size_t i, jv_err *err)
 int32_t source_open(struct source *s, jv_err *err)
 {
     int32_t rc = JV_OK;
-    for (size_t i = 0; rc == JV_OK && i < s->path.n; i++) rc = check_path(s, i, err);
+    for (size_t i = 0; i < s->path.n; i++) {
+        mistakes_add(s->h, check_path(s, i, err), err, &rc);
+    }
     find_common(s);
     return rc;
 }

@@ -7,6 +7,7 @@
  *
  * The smallest source there is: begin, put, emit, end.
  */
+#include "../mistakes.h"
 #include "../utf8.h"
 #include "jevons.h"
 
@@ -44,12 +45,13 @@ static int32_t text_open(void *ctx, const jv_host *h, jv_err *err)
 {
     struct text *c = ctx;
     c->h = h;
-    int32_t rc = check("text", c->text, err);
-    if (rc == JV_OK) rc = check("id", c->id, err);
-    if (rc != JV_OK) return rc;
+    int32_t rc = JV_OK;
     size_t n = strlen(c->id);
-    if (n < 1 || n > MAX_ID) return jv_fail(err, JV_BAD, "`id` has %zu bytes, 1 to %d are possible", n, MAX_ID);
-    return JV_OK;
+    mistakes_add(h, check("text", c->text, err), err, &rc);
+    mistakes_add(h, check("id", c->id, err), err, &rc);
+    if (n < 1 || n > MAX_ID)
+        mistakes_add(h, jv_fail(err, JV_BAD, "`id` has %zu bytes, 1 to %d are possible", n, MAX_ID), err, &rc);
+    return rc;
 }
 
 static int32_t text_poll(void *ctx, jv_err *err)
