@@ -77,15 +77,18 @@ const struct row *mk_row(const mock *m, int32_t row, bool set)
     return &m->rows[row];
 }
 
-/* A row of JV_IN reads what came, also when the stage has set the field since, any other what was set here. */
+static const struct value nothing;
+
+/* A row of JV_IN reads what came, also when the stage has set the field since, any other what was set here. One that is
+ * none reads as absent. */
 static const struct value *read_row(const jv_buf *b, int32_t row)
 {
-    static const struct value absent;
+    if (row < 0 || row >= b->m->n_rows) return &nothing;
     const struct row *r = mk_row(b->m, row, false);
     if (b->settled) mk_die("a field of a settled record is asked for; `done` has id, tally, priority and record");
-    if (r->slot < 0) return &absent;
+    if (r->slot < 0) return &nothing;
     if (r->access & JV_IN) return b->came ? &b->came[r->slot] : &b->v[r->slot];
-    return b->v[r->slot].here ? &b->v[r->slot] : &absent;
+    return b->v[r->slot].here ? &b->v[r->slot] : &nothing;
 }
 
 struct value *mk_set_row(jv_buf *b, int32_t row, bool bytes)
@@ -108,6 +111,7 @@ jv_str mk_text_of(const struct value *v)
 jv_str mk_get(const jv_host *h, const jv_buf *b, int32_t row)
 {
     const struct value *v = read_row(b, row);
+    if (v == &nothing) return (jv_str){0};
     if (b->m->rows[row].slot == 0) return (jv_str){b->id, strlen(b->id)};
     if (v->type && !mk_is_bytes(v->type)) mk_die("get() of row %d, which is a number", row);
     return mk_text_of(v);

@@ -25,7 +25,7 @@ static void run_filter(const char *ini)
     if (mock_open(m, &err) != JV_OK || mock_start(m, &err) != JV_OK) exit(2);
     jv_buf *b = mock_record(m, "a");
     mock_put(b, "text", "some text");
-    mock_process(m, b, &err);
+    if (mock_process(m, b, &err) != JV_OK) exit(3);
     mock_free(m);
 }
 
@@ -106,6 +106,8 @@ static void test_filter(void **state)
         {"merge", "children() of what does not come to a merge"},
         {"lease", "lease() outside open and start"},
         {"counter", "counter 0: there are 0"},
+        {"mistaken", "open told of mistakes and answered JV_OK"},
+        {"late", "a mistake told elsewhere than in open"},
     };
     must_pass(run_filter);
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) must_end(run_filter, rules[i][0], rules[i][1]);

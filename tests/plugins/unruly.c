@@ -9,7 +9,7 @@
 
 #define RULES                                                                                                          \
     "none|row|utf8|unwritten|behind|input|number|item|view|port|done|verdict|mute|lines|dot|reason|cancelled|fork|"    \
-    "merge|lease|counter"
+    "merge|lease|counter|mistaken|late"
 
 enum {
     NONE,
@@ -32,7 +32,9 @@ enum {
     FORK,
     MERGE,
     LEASE,
-    COUNTER
+    COUNTER,
+    MISTAKEN,
+    LATE
 };
 enum { IN, OUT, NUMBERS };
 
@@ -43,8 +45,16 @@ struct unruly {
 
 static int32_t unruly_open(void *ctx, const jv_host *h, jv_err *err)
 {
-    ((struct unruly *)ctx)->h = h;
+    struct unruly *u = ctx;
+    u->h = h;
+    if (u->rule == MISTAKEN) h->log(h, JV_LOG_MISTAKE, "what the user wrote is wrong");
     return JV_OK;
+}
+
+/* Rows that are none read as absent. */
+static bool reads_nothing(const jv_host *h, const jv_buf *b, int32_t row)
+{
+    return !h->get(h, b, row).p && h->get_i64(h, b, row, 7) == 7 && h->get_f64(h, b, row, 0.5) == 0.5;
 }
 
 /* What is wrong with a field that is set. */
@@ -53,7 +63,9 @@ static int32_t break_field(const struct unruly *u, jv_buf *b, jv_err *err)
     const jv_host *h = u->h;
     char *p;
     switch (u->rule) {
-    case ROW: h->get(h, b, 99); break;
+    case NONE:
+        return reads_nothing(h, b, -1) && reads_nothing(h, b, 99) ? JV_OK : jv_fail(err, JV_BAD, "a row is there");
+    case ROW: h->put(h, b, 99, 1, err); break;
     case INPUT: h->put(h, b, IN, 1, err); break;
     case NUMBER: h->put_i64(h, b, OUT, 1); break;
     case ITEM: h->put(h, b, NUMBERS, 5, err); break;
@@ -88,6 +100,7 @@ static int32_t unruly_process(void *ctx, jv_buf *b, jv_err *err)
     case MERGE: return h->children(h, b) ? JV_OK : JV_FATAL;
     case LEASE: return h->lease(h, 1) ? JV_OK : JV_FATAL;
     case COUNTER: return h->count(h, b, 0, 1), JV_OK;
+    case LATE: return h->log(h, JV_LOG_MISTAKE, "what the user wrote is wrong"), JV_OK;
     default: return break_field(u, b, err);
     }
 }
