@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What a model of the families llama, qwen2 and gemma3 computes, by the formulas, in 64-bit floats and plain lists; for files with F32
-tensors.
+"""What a model of the families llama, qwen2 and gemma3 computes, by the formulas, in 64-bit floats and plain lists; for files with tensors
+of F32, Q4_K, Q5_K and Q6_K.
 
     net_ref.py MODEL.gguf < SEQUENCES
 
@@ -12,6 +12,43 @@ import struct
 import sys
 
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+
+
+def floats(data, at, n):
+    return struct.unpack_from("<%df" % n, data, at)
+
+
+def with_mins(data, at, n, bits):
+    """Q4_K and Q5_K: w = d * scale * q - dmin * min, in blocks of 256 of 8 groups."""
+    values, fifths, size = [], 32 * (bits - 4), 144 + 32 * (bits - 4)
+    for b in range(at, at + n // 256 * size, size):
+        d, dmin = struct.unpack_from("<2e", data, b)
+        s, q = data[b + 4:b + 16], data[b + 16 + fifths:b + size]
+        for g in range(8):
+            scale = s[g] & 63 if g < 4 else s[g + 4] & 15 | s[g - 4] >> 6 << 4
+            least = s[g + 4] & 63 if g < 4 else s[g + 4] >> 4 | s[g] >> 6 << 4
+            for i in range(32):
+                v = q[g // 2 * 32 + i] >> g % 2 * 4 & 15
+                if fifths:
+                    v += (data[b + 16 + i] >> g & 1) << 4
+                values.append(d * scale * v - dmin * least)
+    return values
+
+
+def q6_k(data, at, n):
+    """w = d * scale * (q - 32), in blocks of 256 of 16 groups."""
+    values = []
+    for b in range(at, at + n // 256 * 210, 210):
+        scales, (d,) = struct.unpack_from("<16b", data, b + 192), struct.unpack_from("<e", data, b + 208)
+        for i in range(256):
+            h, part, j = i // 128, i % 128 // 32, i % 32
+            low = data[b + h * 64 + part % 2 * 32 + j] >> part // 2 * 4 & 15
+            high = data[b + 128 + h * 32 + j] >> part * 2 & 3
+            values.append(d * scales[i // 16] * ((low | high << 4) - 32))
+    return values
+
+
+READERS = {0: floats, 12: lambda data, at, n: with_mins(data, at, n, 4), 13: lambda data, at, n: with_mins(data, at, n, 5), 14: q6_k}
 
 
 class Model:
@@ -32,9 +69,9 @@ class Model:
         start = -(-self.at // align) * align
         self.tensors = {}
         for name, ne, type, offset in infos:
-            if type != 0:
-                sys.exit("tensor %s is not F32" % name)
-            flat = struct.unpack_from("<%df" % math.prod(ne), self.data, start + offset)
+            if type not in READERS:
+                sys.exit("tensor %s is of type %d" % (name, type))
+            flat = READERS[type](self.data, start + offset, math.prod(ne))
             self.tensors[name] = [flat[i:i + ne[0]] for i in range(0, len(flat), ne[0])] if len(ne) > 1 else flat
 
     def take(self, format):

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes a tiny model with random weights, as a GGUF file; equal options give equal bytes.
 
-    tiny_gguf.py OUT.gguf [--family llama|qwen2|gemma3] [--type f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|mixed] [--seed N]
-                 [--no-template] [--tied]
+    tiny_gguf.py OUT.gguf [--family llama|qwen2|gemma3] [--seed N] [--no-template] [--tied]
+                 [--type f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|mixed|q4_k|q5_k|q6_k|mixed_k]
 
 As a module it makes files to be broken on purpose:
 
@@ -22,7 +22,8 @@ import struct
 U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
 SCALAR = {U8: "B", I8: "b", U16: "H", I16: "h", U32: "I", I32: "i", F32: "f", BOOL: "?", U64: "Q", I64: "q", F64: "d"}
 T_F32, T_F16, T_Q4_0, T_Q4_1, T_Q5_0, T_Q5_1, T_Q8_0, T_BF16 = 0, 1, 2, 3, 6, 7, 8, 30
-BLOCK = 32
+T_Q4_K, T_Q5_K, T_Q6_K = 12, 13, 14
+BLOCK, SUPER = 32, 256
 
 # kind: what sort of field (magic, version, n_tensors, ...); about: whose; offset, width: bytes in the file
 Field = collections.namedtuple("Field", "kind about offset width")
@@ -175,6 +176,37 @@ def q5_1(block):
     return scale + least + fifths([max(0, min(31, round((x - m) / d))) if d else 0 for x in block])
 
 
+def six_bits(scales, mins):
+    """Eight scales and eight mins in twelve bytes: the first four of each whole, the last four in what is left."""
+    first = [scales[i] | scales[i + 4] >> 4 << 6 for i in range(4)] + [mins[i] | mins[i + 4] >> 4 << 6 for i in range(4)]
+    return bytes(first + [scales[i + 4] & 15 | (mins[i + 4] & 15) << 4 for i in range(4)])
+
+
+def with_mins(block, bits):
+    """Q4_K and Q5_K: 8 groups of 32 weights; byte i of a pair of groups holds weight i of both."""
+    groups = [block[i:i + 32] for i in range(0, SUPER, 32)]
+    most, lows = (1 << bits) - 1, [max(0, -min(g)) for g in groups]
+    steps = [(max(g) + low) / most for g, low in zip(groups, lows)]
+    scale, d = half(max(steps) / 63)
+    least, m = half(max(lows) / 63)
+    scales = [min(63, round(s / d)) if d else 0 for s in steps]
+    mins = [min(63, round(low / m)) if m else 0 for low in lows]
+    q = [[max(0, min(most, round((x + m * low) / (d * s)))) if d * s else 0 for x in g] for g, s, low in zip(groups, scales, mins)]
+    fifth = bytes(sum(q[g][i] >> 4 << g for g in range(8)) for i in range(32)) if bits == 5 else b""
+    return scale + least + six_bits(scales, mins) + fifth + bytes(q[g][i] & 15 | (q[g + 1][i] & 15) << 4 for g in range(0, 8, 2) for i in range(32))
+
+
+def q6_k(block):
+    """Two halves of 128 weights, in each of which weights i, i + 32, i + 64 and i + 96 belong together."""
+    steps = [max(block[i:i + 16], key=abs) / -32 for i in range(0, SUPER, 16)]
+    scale, d = half(max(steps, key=abs) / -128)
+    scales = [max(-128, min(127, round(s / d))) if d else 0 for s in steps]
+    q = [max(0, min(63, round(x / (d * scales[i // 16])) + 32)) if d * scales[i // 16] else 32 for i, x in enumerate(block)]
+    low = bytes(q[h + i] & 15 | (q[h + i + 64] & 15) << 4 for h in (0, 128) for i in range(64))
+    high = bytes(sum(q[h + i + 32 * k] >> 4 << 2 * k for k in range(4)) for h in (0, 128) for i in range(32))
+    return low + high + struct.pack("<16b", *scales) + scale
+
+
 def bf16(x):
     """The upper half of the 32 bits, rounded to nearest."""
     bits = struct.unpack("<I", struct.pack("<f", x))[0]
@@ -184,12 +216,16 @@ def bf16(x):
 BLOCKS = {T_Q8_0: q8_0, T_Q4_0: q4_0, T_Q4_1: q4_1, T_Q5_0: q5_0, T_Q5_1: q5_1}
 TYPES = {"f32": T_F32, "f16": T_F16, "q8_0": T_Q8_0, "q4_0": T_Q4_0, "q4_1": T_Q4_1, "bf16": T_BF16, "q5_0": T_Q5_0,
          "q5_1": T_Q5_1}
+SUPERS = {T_Q4_K: lambda block: with_mins(block, 4), T_Q5_K: lambda block: with_mins(block, 5), T_Q6_K: q6_k}
+K_TYPES = {"q4_k": T_Q4_K, "q5_k": T_Q5_K, "q6_k": T_Q6_K}
 
 
 def encode(values, type):
     """The bytes of weights in a tensor of that type; whole blocks only."""
     if type in BLOCKS:
         return b"".join(BLOCKS[type](values[i:i + BLOCK]) for i in range(0, len(values), BLOCK))
+    if type in SUPERS:
+        return b"".join(SUPERS[type](values[i:i + SUPER]) for i in range(0, len(values), SUPER))
     if type == T_BF16:
         return b"".join(bf16(x) for x in values)
     return struct.pack("<%d%s" % (len(values), {T_F32: "f", T_F16: "e"}[type]), *values)
@@ -205,6 +241,7 @@ FAMILIES = {
     # five layers with a window and one without; heads wider than their share; tokens with scores
     "gemma3": Family((6, 32, 2, 1, 32, 64), biases=False, norms=True, pieces=True),
 }
+WIDE = (2, 256, 4, 1, 64, 256)  # for types whose rows are whole blocks of 256
 N_CONTEXT, WINDOW = 256, 5
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 MERGES = """Ġ t|h e|i n|Ġ a|Ġt he|o n|r e|e r|a t|n d|Ġa nd|i s|o r|e n|Ġ s|Ġ w|Ġ o|o u|Ġ b|Ġ m|i t|Ġ f|Ġo f|in g|
@@ -285,8 +322,8 @@ def n_tokens(family):
     return len(pieces()[0] if FAMILIES[family].pieces else vocabulary()[0])
 
 
-def metadata(template, family):
-    layers, width, heads, kv_heads, head, ff = FAMILIES[family].sizes
+def metadata(template, family, sizes):
+    layers, width, heads, kv_heads, head, ff = sizes
     kv = [
         ("general.architecture", STRING, family),
         ("general.name", STRING, "tiny"),
@@ -313,9 +350,9 @@ def metadata(template, family):
     return kv
 
 
-def shapes(tied, family):
+def shapes(tied, family, sizes):
     """(name, columns, rows) of each tensor; rows 0: a vector around 1, -1: one around 0."""
-    layers, width, heads, kv_heads, head, ff = FAMILIES[family].sizes
+    layers, width, heads, kv_heads, head, ff = sizes
     vocab = n_tokens(family)
     yield "token_embd.weight", width, vocab
     for i in range(layers):
@@ -345,13 +382,16 @@ def shapes(tied, family):
 
 
 def tiny(type="f32", seed=1, template=True, tied=False, family="llama"):
-    """A whole model. Vectors are F32; matrices are of `type`, or with "mixed" of each type in turn. Equal seeds give
-    equal weights in all types, before rounding. tied: the embedding serves as the output matrix."""
+    """A whole model. Vectors are F32; matrices are of `type`, or with "mixed" or "mixed_k" of each type in turn. Equal seeds
+    give equal weights in all types of one size, before rounding. tied: the embedding serves as the output matrix."""
     draw = random.Random(seed).random
-    turn = list(TYPES.values()) if type == "mixed" else [TYPES[type]]
+    wide = type in K_TYPES or type == "mixed_k"
+    types = K_TYPES if wide else TYPES
+    turn = [types[type]] if type in types else list(types.values())
+    sizes = WIDE if wide else FAMILIES[family].sizes
     g, matrices = Gguf(), 0
-    g.kv = metadata(template, family)
-    for name, columns, rows in shapes(tied, family):
+    g.kv = metadata(template, family, sizes)
+    for name, columns, rows in shapes(tied, family, sizes):
         if rows <= 0:
             values = [1 + rows - 0.25 + draw() / 2 for _ in range(columns)]
             g.tensors.append(Tensor(name, [columns], T_F32, encode(values, T_F32)))
@@ -381,7 +421,7 @@ def main():
     p = argparse.ArgumentParser(description="writes a tiny model with random weights")
     p.add_argument("out", metavar="OUT.gguf")
     p.add_argument("--family", default="llama", choices=FAMILIES)
-    p.add_argument("--type", default="f32", choices=[*TYPES, "mixed"])
+    p.add_argument("--type", default="f32", choices=[*TYPES, "mixed", *K_TYPES, "mixed_k"])
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--no-template", action="store_true")
     p.add_argument("--tied", action="store_true", help="no output.weight")

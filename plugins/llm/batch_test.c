@@ -12,6 +12,7 @@ enum { PROMPTS = 24, TOKENS = 20, MOST_TOKENS = 120, ANSWERS = 3 };
 static const char *const models[][3] = {
     {"llama", "llama", "q8_0"},
     {"mixed", "llama", "mixed"},
+    {"mixed_k", "llama", "mixed_k"},
     {"qwen2", "qwen2", "q4_1"},
     {"gemma3", "gemma3", "q8_0"},
 };
