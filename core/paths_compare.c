@@ -132,6 +132,20 @@ static void compare_found(struct jvc_conf *conf, const struct jvc_uses *u)
     }
 }
 
+/* Sinks may share standard output, be it what it may, but not with rows of another kind: who reads it could not tell
+ * them apart. */
+static void compare_stdout(struct jvc_conf *conf, const struct jvc_uses *u)
+{
+    const struct jvc_use *dead = NULL, *sink = NULL;
+    for (size_t i = 0; i < u->n; i++) {
+        const struct jvc_use *x = &u->v[i];
+        if (x->configures || x->how != JVC_WRITES || !is_stdout(x)) continue;
+        if (!x->s) dead = x;
+        if (x->s && !sink) sink = x;
+    }
+    if (dead && sink) collide(conf, dead, sink);
+}
+
 void jvc_paths_compare(struct jvc_conf *conf, const struct jvc_uses *u)
 {
     const struct jvc_use *reader = NULL;
@@ -144,6 +158,7 @@ void jvc_paths_compare(struct jvc_conf *conf, const struct jvc_uses *u)
         if (!reader) reader = &u->v[i];
     }
     compare_found(conf, u);
+    compare_stdout(conf, u);
     qsort(same, n, sizeof *same, by_file_and_order);
     for (size_t i = 0, to; i < n; i = to) {
         for (to = i + 1; to < n && !by_file(&same[i], &same[to]);) to++;

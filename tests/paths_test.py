@@ -197,6 +197,18 @@ class Paths(jv.Case):
             subprocess.run([jv.JEVONS, "run", "--quiet", "t.ini"], cwd=self.folder, stdout=f, check=True)
         self.assertEqual(self.read("both").count(b'"text":"x"'), 2)
 
+    def test_dead_letters_on_standard_output(self):
+        """Not beside a sink: rows of two kinds, which nobody could tell apart."""
+        dead, source = "[pipeline]\ndead_letter = /dev/stdout\n", "[n]\nplugin = text\ntext = x\n"
+        self.fine(dead + source + "[z]\nplugin = null\n")
+        for sink in ("[out]\nplugin = stdout\n", WRITE.format("out", "/dev/stdout")):
+            line = 6 if "plugin = stdout" in sink else 8
+            self.told(dead + source + sink, [(2, f"`dead_letter`: it writes /dev/stdout, which [out] writes too (t.ini:{line})")])
+            with open(self.path("o"), "wb") as f:  # a regular file too is told of once
+                p = subprocess.run([jv.JEVONS, "check", "t.ini"], cwd=self.folder, stdout=f, stderr=subprocess.PIPE, env=self.environment())
+            self.assertEqual((p.returncode, p.stderr.count(b"\n")), (2, 1), p.stderr)
+            os.remove(self.path("o"))
+
     def test_standard_input_has_one_reader(self):
         ends = "[{}]\nplugin = null\n"
         from_key, alone = READ.format("{}", "-"), "[{}]\nplugin = stdin\n"
