@@ -59,9 +59,9 @@ struct verify {
     pthread_mutex_t lock; /* for what follows */
     uint32_t now;         /* asked for at once */
     uint64_t n_cases, n_tokens, differences;
-    int64_t longest; /* prompt, in tokens */
-    lines first;     /* difference */
-    jv_err err;      /* of an asker; code 0: none */
+    int64_t n_prompt, longest; /* tokens of all prompts, and of the longest */
+    lines first;               /* difference */
+    jv_err err;                /* of an asker; code 0: none */
 };
 
 struct template

@@ -17,9 +17,9 @@
  * What differs between the two sections is what is proven not to matter: cores, batch, prefill_chunk, memory. One
  * record, a line of JSON:
  *
- *     {"exact":true,"prompts":40,"longest_prompt":412,"cases":240,"tokens":5760,"first_difference":null}
+ *     {"exact":true,"prompts":40,"prompt_tokens":6211,"longest_prompt":412,"cases":240,"tokens":5760,"first_difference":null}
  *
- * longest_prompt and tokens are counted in tokens. Where one differs first_difference is
+ * Where one differs first_difference is
  * {"prompt":3,"sequences":7,"token":5,"expected":[ID,LOGPROB],"got":[ID,LOGPROB]}, and the run ends with 1.
  */
 #include "count.h"
@@ -147,6 +147,7 @@ static int32_t ask_reference(struct verify *v, jv_err *err)
         if (rc == JV_OK && !c->token) rc = jv_fail(err, JV_FATAL, "no memory for %zu tokens", n);
         if (rc == JV_OK && n) memcpy(c->token, answer.reply[0].token, n * sizeof *c->token);
         c->n = n;
+        v->n_prompt += answer.tokens_in;
         if (answer.tokens_in > v->longest) v->longest = answer.tokens_in;
         api->release_answer(v->reference.self, &answer);
     }
@@ -234,9 +235,9 @@ static int32_t emit_verdict(struct verify *v, jv_err *err)
     lines line = {0};
     jv_origin origin = {.struct_size = sizeof origin, .position = {"verdict", 7}};
     int32_t rc = lines_print(&line,
-        err, "{\"exact\":%s,\"prompts\":%lld,\"longest_prompt\":%lld,\"cases\":%llu,\"tokens\":%llu,\"first_difference\":%s}",
-        v->differences ? "false" : "true", (long long)v->prompts, (long long)v->longest, (unsigned long long)v->n_cases,
-        (unsigned long long)v->n_tokens, v->differences ? v->first.text : "null");
+        err, "{\"exact\":%s,\"prompts\":%lld,\"prompt_tokens\":%lld,\"longest_prompt\":%lld,\"cases\":%llu,\"tokens\":%llu,\"first_difference\":%s}",
+        v->differences ? "false" : "true", (long long)v->prompts, (long long)v->n_prompt, (long long)v->longest,
+        (unsigned long long)v->n_cases, (unsigned long long)v->n_tokens, v->differences ? v->first.text : "null");
     jv_buf *b = rc == JV_OK ? h->begin(h, &origin, err) : NULL;
     if (b) {
         char *to = h->put(h, b, OUT, line.n, err);
