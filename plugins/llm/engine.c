@@ -1,5 +1,6 @@
 /* engine.c: life of a model, and its memory. */
 #include "engine.h"
+#include "unsound.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +166,17 @@ void engine_close(engine *e)
     net_free(e->net);
     gguf_close(e->g);
     *e = (engine){0};
+}
+
+int32_t engine_blame(engine *e, int32_t rc, jv_err *err)
+{
+    jv_err was = *err;
+    if (rc != JV_BAD) return rc;
+    if (!e->looked) e->unsound = unsound_tensor(e->g);
+    e->looked = true;
+    if (!e->unsound) return rc;
+    return jv_fail(err, rc, "%s; tensor %.*s of the file holds numbers that are not finite", was.text,
+        (int)e->unsound->name.n, e->unsound->name.p);
 }
 
 void engine_alone(engine *e)

@@ -31,6 +31,8 @@ typedef struct engine {
     bk_kv *kv;
     sample_room *room; /* the scheduler's thread's */
     sched *sched;
+    const gguf_tensor *unsound; /* the scheduler's thread's: null, or what engine_blame has found */
+    bool looked;                /* it has */
 } engine;
 
 typedef struct engine_size {
@@ -67,6 +69,10 @@ int32_t engine_score(engine *e, const llm_score_request *req, llm_score_total *t
 int32_t engine_tokenize(engine *e, jv_str text, token_list *out, jv_err *err);
 /* bench.h */
 int32_t engine_bench(engine *e, const llm_bench_work *work, llm_bench_result *result, jv_err *err);
+
+/* In the scheduler's thread, where logits are of no use: `rc`, and err names the tensor of the file that holds no finite
+ * numbers, if one does. */
+int32_t engine_blame(engine *e, int32_t rc, jv_err *err);
 
 /* Between these two, nobody else uses the network: the caller may, from this thread. */
 void engine_alone(engine *e);

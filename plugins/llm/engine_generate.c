@@ -59,11 +59,11 @@ static int32_t feed(const one *o, sequence *s, jv_err *err)
 /* Draws the next token of a sequence, which grows by it unless the answer has ended. */
 static int32_t advance(generation *g, const one *o, sequence *s, float *logits, jv_err *err)
 {
-    const engine *e = g->e;
+    engine *e = g->e;
     llm_token t = {0};
     int32_t act, rc = sampler_draw(o->sampler, e->room, logits, &t.token, err);
     if (rc == JV_OK && g->req->logprobs >= 0) rc = sample_logprobs(e->room, logits, (size_t)g->req->logprobs, &t, err);
-    if (rc != JV_OK) return rc;
+    if (rc != JV_OK) return engine_blame(e, rc, err);
     if (tokenizer_ends_turn(e->tok, t.token))
         act = reply_end(o->reply, LLM_FINISH_STOP, err);
     else

@@ -52,7 +52,7 @@ static int32_t on_row(sched_job *job, sched_task *t, float *logits, jv_err *err)
     scoring *s = (scoring *)job;
     llm_token token = {.token = s->tokens.ids[s->next]};
     int32_t rc = sample_logprobs(s->e->room, logits, (size_t)s->req->top, &token, err);
-    if (rc != JV_OK) return rc;
+    if (rc != JV_OK) return engine_blame(s->e, rc, err);
     llm_score score = {token.token, token.logprob, token.top, token.top_logprob, token.n_top};
     s->total->logprob_sum += score.logprob;
     s->next++;

@@ -334,8 +334,9 @@ static void test_unused_tensors(void **state)
     close_chain(&p);
 }
 
-/* What generate and score answer to a model; BAD must be for a logit, which is named. */
-static void answer_of(const char *name, int32_t rc[2])
+/* What generate and score answer to a model; BAD must be for a logit, which is named, and for the tensor, where that is
+ * known. */
+static void answer_of(const char *name, int32_t rc[2], const char *tensor)
 {
     static const char *const stages[] = {"generate", "score"}, *const fields[] = {"prompt", "text"};
     static const int32_t good[] = {JV_OK, JV_DONE};
@@ -345,16 +346,19 @@ static void answer_of(const char *name, int32_t rc[2])
         jv_buf *b = mock_record(p.stage, "a");
         mock_put(b, fields[i], "the other");
         rc[i] = mock_process(p.stage, b, &err);
-        if (rc[i] != good[i] && (rc[i] != JV_BAD || !strstr(err.text, "logit")))
+        if (rc[i] != good[i] && (rc[i] != JV_BAD || !strstr(err.text, "logit") || !strstr(err.text, tensor)))
             fail_msg("%s, %s: %d, %s", name, stages[i], rc[i], err.text);
         close_chain(&p);
     }
 }
 
-/* A weight that is no number, or not a finite one, wherever it stands: the record is rejected. */
+/* A weight that is no number, or not a finite one, wherever it stands: the record is rejected, and the tensor named. */
 static void test_not_a_number(void **state)
 {
     static const char *const cases[][3] = {
+        {"llama", "q4_k", "t = g.tensor('blk.0.ffn_gate.weight'); t.data = t.data[:2] + b'\\x00\\x7c' + t.data[4:]"},
+        {"llama", "q5_k", "t = g.tensor('blk.1.attn_q.weight'); t.data = b'\\x01\\xfc' + t.data[2:]"},
+        {"llama", "q6_k", "t = g.tensor('output.weight'); t.data = t.data[:-2] + b'\\x00\\x7c'"},
         {"llama", "f32", "t = g.tensor('output_norm.weight'); t.data = T.encode([float('nan')] * 64, T.T_F32)"},
         {"llama", "f16", "t = g.tensor('blk.1.ffn_down.weight'); t.data = T.encode([float('inf')] * 8192, T.T_F16)"},
         {"llama", "bf16", "t = g.tensor('blk.1.ffn_up.weight'); t.data = b'\\xff\\xff' * 8192"},
@@ -366,9 +370,13 @@ static void test_not_a_number(void **state)
         {"gemma3", "f32", "t = g.tensor('blk.2.post_ffw_norm.weight'); t.data = T.encode([float('inf')] * 32, T.T_F32)"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        int32_t rc[2];
+        int32_t rc[2], from = 0, to = 0;
+        char told[128];
+        sscanf(cases[i][2], "t = g.tensor('%n%*[^']%n", &from, &to);
+        snprintf(told, sizeof told, "; tensor %.*s of the file holds numbers that are not finite", to - from,
+            cases[i][2] + from);
         make("odd", cases[i][0], cases[i][1], cases[i][2]);
-        answer_of("odd", rc);
+        answer_of("odd", rc, told);
         if (rc[0] != JV_BAD || rc[1] != JV_BAD) fail_msg("%s: %d, %d", cases[i][2], rc[0], rc[1]);
     }
 }
@@ -384,9 +392,9 @@ static void test_damaged_tensors(void **state)
             "    d = bytearray(t.data)\n"
             "    for _ in range(max(1, len(d) // 500)): d[r.randrange(len(d))] = r.randrange(256)\n"
             "    t.data = bytes(d)");
-        answer_of("odd", rc);
+        answer_of("odd", rc, "");
         make("odd", families[(i + 1) % 3], types[i], "for t in g.tensors: t.data = r.randbytes(len(t.data))");
-        answer_of("odd", rc);
+        answer_of("odd", rc, "");
     }
 }
 
