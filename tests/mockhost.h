@@ -1,6 +1,6 @@
 /*
  * mockhost.h: a host for one stage, to test a built plugin by itself. It shares no code with core/: it is a second
- * reading of core/jevons.h, and stricter. A plugin that breaks a rule of the interface (a row it never declared, a
+ * reading of core/jevons.h, and stricter. A plugin that breaks a rule of the interface (sets a row it never declared, a
  * field that is not UTF-8, a verdict without a text, DONE from a stage that does not split) ends the test program
  * with a line that names the rule.
  *
@@ -63,7 +63,8 @@ void mock_use(mock *m, const char *section, const char *id, mock *other);
 /* A field (or counter) set upstream, or the true type of one that a declared row reads. Before mock_open. */
 void mock_column(mock *m, const char *name, int32_t type, uint32_t flags);
 
-/* JV_OK, what the stage answered, or JV_BAD for an option the host would refuse. */
+/* JV_OK, what the stage answered, or JV_BAD for an option the host would refuse. Where the stage has told mistakes, they
+ * are the error's text, a line each. */
 int32_t mock_open(mock *m, jv_err *err);
 int32_t mock_start(mock *m, jv_err *err);
 int32_t mock_poll(mock *m, jv_err *err);
