@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #define AUTO_CONTEXT 4096u
-#define AUTO_CONTEXTS 4u /* that the cache holds */
+#define AUTO_CONTEXTS 4u /* that the cache holds, */
+#define AUTO_TOKENS 512u /* and at least so many for each sequence */
 #define MAX_BLOCKS (1u << 24)
 
 int32_t engine_open(engine *e, const char *path, const bk_api *bk, void *bk_self, jv_err *err)
@@ -96,6 +97,15 @@ static uint64_t machine_memory(void)
     return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX - 1;
 }
 
+/* Some whole contexts, and what sequences take that are short: each of those that are worked on at once. */
+static uint32_t auto_blocks(const engine *e)
+{
+    uint32_t context = blocks_of(e->context), few = blocks_of(AUTO_TOKENS);
+    uint32_t whole = context * (e->sequences < AUTO_CONTEXTS ? e->sequences : AUTO_CONTEXTS);
+    uint32_t all = e->sequences * (context < few ? context : few);
+    return whole > all ? whole : all;
+}
+
 int32_t engine_fit(engine *e, const engine_size *size, jv_err *err)
 {
     uint32_t made_for = net_shape_of(e->net)->context;
@@ -115,8 +125,7 @@ int32_t engine_fit(engine *e, const engine_size *size, jv_err *err)
         return jv_fail(err, JV_BAD, "memory = %s%.1f MiB is not enough for a context of %u tokens: %s",
             size->memory ? "" : "auto, which is this machine's ", mib(bound), e->context, sum);
     }
-    uint32_t contexts = e->sequences < AUTO_CONTEXTS ? e->sequences : AUTO_CONTEXTS;
-    e->blocks = most_blocks(e, e->blocks, size->memory ? MAX_BLOCKS : e->blocks * contexts, bound);
+    e->blocks = most_blocks(e, e->blocks, size->memory ? MAX_BLOCKS : auto_blocks(e), bound);
     return JV_OK;
 }
 

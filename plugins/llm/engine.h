@@ -39,7 +39,8 @@ typedef struct engine_size {
     uint32_t context; /* 0: what the model was made for, at most 4096 */
     uint32_t chunk, sequences, kv_type;
     uint64_t memory; /* most bytes of all together; the cache takes what the rest leaves. 0: what the machine has, and a
-                        cache of at most four contexts, or `sequences` if these are fewer */
+                        cache of at most four contexts, or `sequences` if these are fewer, and of at least 512
+                        tokens, or a context if that is less, for each of `sequences` */
 } engine_size;
 
 /* Bytes; a sum that does not fit is UINT64_MAX. */

@@ -8,7 +8,8 @@
  *     context = auto              tokens of prompt and answer together; auto: what the model was made for, at most 4096
  *     kv = f16                    how keys and values are kept: f16, q8_0, f32
  *     memory = auto               bytes that weights, cache and scratch may take together: the cache of keys and values
- *                                 gets what the others leave. auto: the machine's, and a cache of four contexts
+ *                                 gets what the others leave. auto: the machine's, and a cache of four contexts, or
+ *                                 of 512 tokens for each of `batch`, whichever is more
  *     batch = 32                  sequences that are worked on at once
  *     prefill_chunk = 128         tokens of prompts that go through the model in one step
  *
@@ -27,7 +28,8 @@ const jv_opt model_options[] = {
         "tokens of prompt and answer together; auto: what the model was made for, at most 4096"),
     JV_OPT(struct model, kv, "f16", "f16|q8_0|f32", "how keys and values are kept"),
     JV_OPTF(struct model, memory, JV_NEUTRAL, "auto", "auto|bytes 1M..",
-        "most memory for weights, cache and scratch together; auto: the machine's, and a cache of four contexts"),
+        "most memory for weights, cache and scratch together; auto: the machine's, and a cache of four contexts "
+        "or of 512 tokens for each of `batch`"),
     JV_OPTF(struct model, batch, JV_NEUTRAL, "32", "1..1024", "sequences that are worked on at once"),
     JV_OPTF(struct model, prefill_chunk, JV_NEUTRAL, "128", "1..8192",
         "tokens of prompts that go through the model in one step"),

@@ -1,6 +1,7 @@
 """jevons beside llama.cpp: the same files, the same machine, the same threads, turn by turn.
 
-usage: peers.py --jevons FILE --python FILE [--threads 2] [--pairs 7] [--csv FILE] [--quick] MODEL...
+usage: peers.py --jevons FILE --python FILE [--threads 2] [--pairs 7] [--csv FILE] [--quick] [--isa LEVEL]
+                [--only NAME | --context] MODEL...
 
 --python is an interpreter that has llama-cpp-python (built for this machine) and numpy. For each model and each test
 the two sides take turns, --pairs times, the one that begins changing from pair to pair: a busy moment of the machine
@@ -33,12 +34,17 @@ TESTS = [
     {"test": "decode", "tokens": 16, "sequences": 32, "context": 128},
 ]
 
+BEHIND = [0, 2048, 8000]
+CONTEXT_TESTS = [{"test": "prefill", "tokens": 128, "sequences": 1, "context": n} for n in BEHIND]
+CONTEXT_TESTS += [{"test": "decode", "tokens": 32, "sequences": 1, "context": max(n, 1)} for n in BEHIND]
+
 START = """[prompt]
 plugin = lines
 path = {folder}/prompt.txt
 [backend]
 plugin = cpu
 cores = {threads}
+isa = {isa}
 [model]
 plugin = llm/model
 path = {model}
@@ -94,11 +100,12 @@ class Jevons:
         with open(os.path.join(folder, "prompt.txt"), "w", encoding="utf-8") as f:
             f.write(PROMPT + "\n")
         with open(os.path.join(folder, "start.ini"), "w", encoding="utf-8") as f:
-            f.write(START.format(folder=folder, model=model, threads=args.threads))
+            f.write(START.format(folder=folder, model=model, threads=args.threads, isa=args.isa))
 
     def speed(self, ask):
         argv = [self.args.jevons, "run", "--quiet", os.path.join(CONFIGS, "bench.ini"), f"model.path={self.model}"]
-        argv += [f"backend.cores={self.args.threads}", "bench.rounds=1"]
+        argv += [f"backend.cores={self.args.threads}", f"backend.isa={self.args.isa}", "bench.rounds=1"]
+        argv += [f"model.context={max(4096, ask['context'] + ask['tokens'])}"]
         if ask["test"] == "prefill":
             argv += [f"bench.prefill={ask['tokens']}", f"bench.behind={ask['context']}", "bench.decode=0"]
         else:
@@ -176,12 +183,14 @@ def main():
     p.add_argument("--pairs", type=int, default=7)
     p.add_argument("--csv", default=os.devnull)
     p.add_argument("--quick", action="store_true", help="one pair")
+    p.add_argument("--isa", default="auto", help="jevons' level of instructions")
+    p.add_argument("--context", action="store_true", help="behind longer and longer texts")
     p.add_argument("--only", help="prefill, decode, decode8, decode32 or start")
     p.add_argument("models", nargs="+")
     args = p.parse_args()
     if args.quick:
         args.pairs = 1
-    tests = TESTS + [{"test": "start"}]
+    tests = CONTEXT_TESTS if args.context else TESTS + [{"test": "start"}]
     if args.only:
         names = ["prefill", "decode", "decode8", "decode32", "start"]
         tests = [tests[names.index(args.only)]]
