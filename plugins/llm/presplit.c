@@ -140,7 +140,12 @@ static int32_t cut(const walk *w, size_t level, size_t at, size_t n)
     while (done < n) {
         int got = pcre2_match(w->p->code[level], piece, n, done, PCRE2_NO_UTF_CHECK, w->match, w->limits);
         if (got == PCRE2_ERROR_NOMATCH) break;
-        if (got < 0) return jv_fail(w->err, JV_FATAL, "PCRE2 error %d at byte %zu of %zu", got, at + done, at + n);
+        if (got < 0) {
+            PCRE2_UCHAR why[128] = "";
+            pcre2_get_error_message(got, why, sizeof why);
+            return jv_fail(w->err, JV_FATAL, "pre-split %zu at byte %zu of %zu: %s", level, at + done, at + n,
+                (char *)why);
+        }
         const PCRE2_SIZE *span = pcre2_get_ovector_pointer(w->match);
         size_t from = span[0], to = span[1]; /* the next level uses the same match data */
         if (to <= done) return jv_fail(w->err, JV_FATAL, "pre-split %zu matches nothing at byte %zu", level, at + done);
