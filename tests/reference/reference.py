@@ -182,7 +182,6 @@ def continuation(m, prompt):
     """The prompt's ids with what follows greedily, and how many are the prompt's."""
     ids = m.tokenize(prompt.encode(), add_bos=False, special=False)
     n_prompt = len(ids)
-    assert n_prompt >= 16, (prompt, n_prompt)
     m.reset()
     m.eval(ids)
     while len(ids) < n_prompt + CONTINUE:
@@ -218,6 +217,7 @@ def greedy(model, out):
             if kept == 20:
                 break
             ids, n_prompt = continuation(m, prompt)
+            assert n_prompt >= 16, (prompt, n_prompt)
             if len(ids) < n_prompt + SHORTEST:
                 print(f"left out: too short: {prompt[:50]!r}")
                 continue
