@@ -314,6 +314,26 @@ static void check_answers(const request *r)
     }
 }
 
+static void wait_for_jobs(sched *s, uint64_t n)
+{
+    while (sched_stats_of(s).jobs < n) sched_yield();
+}
+
+/* All are there before a step is made. */
+static void ask_together(request *r, uint32_t n, sched *s, toy *t)
+{
+    uint64_t before = sched_stats_of(s).jobs;
+    atomic_store(&t->gate, 1);
+    for (uint32_t i = 0; i < n; i++) {
+        r[i].s = s;
+        r[i].toy = t;
+        if (pthread_create(&r[i].thread, NULL, ask, &r[i]) != 0) fail_msg("no thread");
+    }
+    wait_for_jobs(s, before + n);
+    atomic_store(&t->gate, 0);
+    for (uint32_t i = 0; i < n; i++) pthread_join(r[i].thread, NULL);
+}
+
 /* All at once; or, for each to come on a cold or warm cache of known state, one after the other. */
 static void ask_all(request *r, uint32_t n, sched *s, toy *t, bool at_once)
 {
@@ -324,11 +344,6 @@ static void ask_all(request *r, uint32_t n, sched *s, toy *t, bool at_once)
         if (!at_once) pthread_join(r[i].thread, NULL);
     }
     for (uint32_t i = 0; i < n && at_once; i++) pthread_join(r[i].thread, NULL);
-}
-
-static void wait_for_jobs(sched *s, uint64_t n)
-{
-    while (sched_stats_of(s).jobs < n) sched_yield();
 }
 
 #endif

@@ -17,7 +17,10 @@ static void test_mixes(void **unused)
         toy *t = toy_new(pools[mixed / 16], sequences[mixed / 4 % 4], chunks[mixed % 4]);
         sched *s = start(t);
         for (uint32_t i = 0; i < MANY; i++) make_request(&r[i], &seed);
-        ask_all(r, MANY, s, t, mixed % 7 != 6);
+        if (mixed % 7 == 6)
+            ask_all(r, MANY, s, t, false);
+        else
+            ask_together(r, MANY, s, t);
         for (uint32_t i = 0; i < MANY; i++) check_answers(&r[i]);
         sched_stats sum = sched_stats_of(s);
         assert_int_equal(sum.jobs, MANY);
