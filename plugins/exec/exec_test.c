@@ -21,9 +21,11 @@
 
 static const char *so, *top;
 
-/* A stage with a command of exec_test.py: its options but command, send and folder. */
+/* A stage with a command of exec_test.py: its options but command, send and folder. Where nothing else is said the command
+ * may take any time. */
 static mock *stage_new(const char *mode, const char *more)
 {
+    const char *patience = strstr(more, "answer_within") ? "" : "answer_within = 1h\n";
     mock *m = mock_new(so, NULL);
     char ini[2000];
     mock_column(m, "text", JV_UTF8, 0);
@@ -31,7 +33,8 @@ static mock *stage_new(const char *mode, const char *more)
     mock_column(m, "meta", JV_JSON, 0);
     mock_column(m, "count", JV_I64, 0);
     mock_column(m, "score", JV_F64, 0);
-    snprintf(ini, sizeof ini, "command = python3, exec_test.py, %s\nfolder = %s/plugins/exec\n%s", mode, top, more);
+    snprintf(ini, sizeof ini, "command = python3, exec_test.py, %s\nfolder = %s/plugins/exec\n%s%s", mode, top,
+        patience, more);
     mock_set(m, ini);
     return m;
 }
