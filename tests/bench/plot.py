@@ -7,7 +7,7 @@ import csv
 import statistics
 import sys
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 380, 250, 56, 44, 40
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 380, 264, 56, 58, 40
 SIDES = [("jevons", "#0b6e4f"), ("llama", "#b5541c")]
 NAMES = {"jevons": "jevons", "llama": "llama.cpp"}
 
@@ -35,7 +35,7 @@ def panel(x0, y0, title, points):
     def at(context, speed):
         return f"{x0 + LEFT + wide * context / most_x:.1f},{y0 + TOP + high * (1 - speed / most_y):.1f}"
 
-    out = [f'<text x="{x0 + LEFT}" y="{y0 + 20}" class="title">{title}</text>']
+    out = [f'<text x="{x0 + LEFT}" y="{y0 + 44}">{title}</text>']
     for i in range(5):
         speed = most_y * i / 4
         x, y = at(0, speed).split(",")
@@ -61,9 +61,9 @@ def main():
            ".middle{text-anchor:middle}.grid{stroke:#ddd}</style>",
            f'<rect width="{wide}" height="{high}" fill="#fff"/>']
     for row, model in enumerate(models):
+        out.append(f'<text x="{LEFT}" y="{row * HEIGHT + 22}" class="title">{model.removesuffix(".gguf")}</text>')
         for column, test in enumerate(("prefill", "decode")):
-            title = f"{model.removesuffix('.gguf')}: {test}, tokens a second"
-            out += panel(column * WIDTH, row * HEIGHT, title, found[model, test])
+            out += panel(column * WIDTH, row * HEIGHT, f"{test}, tokens a second", found[model, test])
     for i, (side, colour) in enumerate(SIDES):
         out.append(f'<circle cx="{LEFT + 110 * i}" cy="{high - 14}" r="5" fill="{colour}"/>')
         out.append(f'<text x="{LEFT + 12 + 110 * i}" y="{high - 10}">{NAMES[side]}</text>')
