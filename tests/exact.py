@@ -29,7 +29,8 @@ FULL = ["verify.prompts=200", "verify.words=600", "verify.tokens=16"]
 WORK = re.compile(r"jevons: model: (?P<requests>\d+) requests in \d+ steps of (?P<batch>[\d.]+) tokens; (?P<found>\d+) tokens found in the cache, "
                   r"(?P<parted>\d+) prompts parted within a block, (?P<evicted>\d+) blocks evicted; (?P<back>\d+) sequences sent back, "
                   r"(?P<again>\d+) tokens computed again; at most (?P<running>\d+) at once")
-MEMORY = re.compile(r"jevons: model: context \d+ tokens.*KV (?P<cache>[\d.]+) MiB, scratch [\d.]+ MiB: (?P<all>[\d.]+) MiB in all")
+MEMORY = re.compile(r"jevons: model: context (?P<context>\d+) tokens.*KV \w+ for (?P<tokens>\d+) tokens.*KV (?P<cache>[\d.]+) MiB, scratch [\d.]+ MiB: "
+                    r"(?P<all>[\d.]+) MiB in all")
 
 # quick, full: how many ask at once; in full, who comes first meets a cold cache. settings: beside those of verify.ini, where
 # prompts are cut in chunks of 512 for the reference. wants: what must have happened.
@@ -41,7 +42,7 @@ SETUPS = [
           ("one core", 1, 16, "1, 7, 32", "1, 7, 32"), ("one core", 1, 100, "7", "7, 32, 1"), ("one core", 1, 512, "", "32, 1, 7"),
           ("two cores", 2, 16, "", "32, 1, 7"), ("two cores", 2, 100, "32", "1, 7, 32"), ("two cores", 2, 512, "32", "7, 32, 1"))),
     Setup("keys and values in 8 bits", "7, 32", "1, 7, 32", ["model.kv=q8_0", "alone.kv=q8_0", "model.memory={large}"], "cut found parted warm"),
-    Setup("a cache for four", "", "7, 32", [], "cut found parted evicted"),
+    Setup("a cache for four", "", "7, 32", ["model.memory={four}"], "cut found parted evicted"),
     Setup("a cache that is too small", "32", "7, 32", ["model.memory={small}", "verify.tokens=120", "verify.words=250"], "found parted evicted back again"),
     Setup("8 bits in a cache that is too small", "", "32", ["model.kv=q8_0", "alone.kv=q8_0", "model.memory={small_q8_0}", "verify.tokens=120",
                                                       "verify.words=250"], "found parted evicted back again"),
@@ -58,13 +59,13 @@ def run(args, more):
 
 
 def memory(args, kv, contexts):
-    """Bytes in which the cache has room for so many contexts; by default it holds four."""
+    """Bytes in which the cache has room for so many contexts."""
     told = run(args, ["verify.prompts=1", "verify.words=1", "verify.tokens=1", "verify.sequences=1", f"model.kv={kv}", f"alone.kv={kv}"]).stderr
     sums = MEMORY.search(told)
     if not sums:
         raise Needs(f"no memory in what it says at its start:\n{told}")
     cache, total = float(sums["cache"]), float(sums["all"])
-    return int((total - cache + cache / 4 * contexts) * MIB)
+    return int((total - cache + cache / int(sums["tokens"]) * int(sums["context"]) * contexts) * MIB)
 
 
 def missing(setup, verdict, work, chunk):
@@ -118,7 +119,7 @@ def main():
     if not os.path.exists(args.model):
         print(f"skipped: {args.model} is not there")
         return SKIPPED
-    sizes = {"small": memory(args, "f16", 1.1), "small_q8_0": memory(args, "q8_0", 1.1), "large": memory(args, "f16", 64 if args.full else 8)}
+    sizes = {"small": memory(args, "f16", 1.1), "small_q8_0": memory(args, "q8_0", 1.1), "four": memory(args, "f16", 4), "large": memory(args, "f16", 64 if args.full else 8)}
     wrong = sum(not judge(args, setup, sizes) for setup in SETUPS if args.only in setup.name)
     print(f"{wrong} set-ups are not as they should be" if wrong else "exact in all set-ups", flush=True)
     return 1 if wrong else 0
