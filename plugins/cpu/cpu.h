@@ -72,7 +72,7 @@ typedef struct cpu {
     uint32_t threads;
     const cpu_level *level; /* set by open */
     pool *pool;             /* from start to close */
-    arena memory;
+    arena memory;           /* of tensors */
     char line[96];          /* describe */
 } cpu;
 

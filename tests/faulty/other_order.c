@@ -59,8 +59,16 @@ static void in_halves(const linear_kernels *k, uint32_t type, const uint8_t *pan
 #define PUT(level, type) t->multiply[BK_##type][faulty_width(t)] = level##_##type;
 #define TYPES(_, level)                                                                                                \
     _(level, F32)                                                                                                      \
-    _(level, F16) _(level, BF16) _(level, Q4_0) _(level, Q4_1) _(level, Q5_0) _(level, Q5_1) _(level, Q8_0)            \
-        _(level, Q4_K) _(level, Q5_K) _(level, Q6_K)
+    _(level, F16)                                                                                                      \
+    _(level, BF16)                                                                                                     \
+    _(level, Q4_0)                                                                                                     \
+    _(level, Q4_1)                                                                                                     \
+    _(level, Q5_0)                                                                                                     \
+    _(level, Q5_1)                                                                                                     \
+    _(level, Q8_0)                                                                                                     \
+    _(level, Q4_K)                                                                                                     \
+    _(level, Q5_K)                                                                                                     \
+    _(level, Q6_K)
 #define LEVEL(level)                                                                                                   \
     extern const linear_kernels __real_linear_kernels_##level;                                                         \
     extern linear_kernels __wrap_linear_kernels_##level;                                                               \
