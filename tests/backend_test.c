@@ -166,6 +166,8 @@ static void test_open(void **state)
 
 /* ---- all --------------------------------------------------------------------------------------------------------- */
 
+#define SKIPPED 77 /* as meson has it: this processor lacks the level that was asked for */
+
 int main(int argc, char **argv)
 {
     if (argc < 2) return 2;
@@ -199,7 +201,7 @@ int main(int argc, char **argv)
         ran++;
     }
     tests_isa = NULL;
-    if (argc > 3) return failed || !ran;
+    if (argc > 3) return failed ? 1 : ran ? 0 : SKIPPED;
     if (!ran) failed += cmocka_run_group_tests_name("as it is", values, NULL, NULL);
     return failed != 0;
 }
