@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import unittest
 
 import jv
@@ -44,7 +43,7 @@ class Faulty(jv.Case):
 class Tiny(Faulty):
     def setUp(self):
         super().setUp()
-        subprocess.run([sys.executable, "-B", os.path.join(jv.SOURCE, "tests/tiny_gguf.py"), self.path("tiny.gguf"), "--type", "q4_1"], check=True)
+        self.tiny("tiny.gguf", "--type", "q4_1")
 
     def test_verify(self):
         self.check_verdicts("tiny.gguf", 20)

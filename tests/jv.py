@@ -1,7 +1,9 @@
 """What the tests of the whole program share: a folder of their own, INI files, runs of `jevons`."""
 
+import json
 import os
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -49,6 +51,22 @@ class Case(unittest.TestCase):
     def ini(self, text, name="t.ini"):
         """An INI file that finds the test plugins. The text's lines keep their numbers: the setting comes last."""
         return self.write(name, text + "\n[pipeline]\nplugin_path = " + PROBE + "\n")
+
+    def tiny(self, name, *options):
+        """A tiny model with random weights: tiny_gguf.py lists the options."""
+        subprocess.run([sys.executable, "-B", os.path.join(SOURCE, "tests/tiny_gguf.py"), self.path(name), *options], check=True, stdout=subprocess.DEVNULL)
+        return name
+
+    def answers(self, model, prompts, /, **more):
+        """The text of a pipeline that answers these prompts with a model; more: keys of its sections beside those that it needs."""
+        self.write("prompts.jsonl", "".join(json.dumps({"prompt": p}) + "\n" for p in prompts))
+        sections = {"rows": {"plugin": "jsonl", "path": "prompts.jsonl", "columns.prompt": "utf8"},
+                    "backend": {"plugin": "cpu", "cores": 1},
+                    "model": {"plugin": "llm/model", "path": model, "backend": "backend"},
+                    "answer": {"plugin": "llm/generate", "model": "model", "template": "none"},
+                    "out": {"plugin": "jsonl", "path": "out.jsonl", "fields": "id, answer"}}
+        return "".join(f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in {**keys, **more.get(name, {})}.items())
+                       for name, keys in sections.items())
 
     def environment(self, extra=None):
         env = {k: v for k, v in os.environ.items() if not k.startswith("JEVONS")}

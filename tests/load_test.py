@@ -2,12 +2,9 @@
 that was told. (How long each waits is counted in steps by the test of the scheduler.) `Tiny` with a tiny model, `Small`
 with the small one."""
 
-import json
 import os
 import random
 import re
-import subprocess
-import sys
 import threading
 
 import jv
@@ -21,11 +18,8 @@ class Load(jv.Case):
     def prepare(self, model, kv, tokens):
         rng = random.Random(3)
         prompts = [" ".join(WORDS[:rng.choice((0, 4, 9))] + rng.choices(WORDS, k=rng.randint(1, 16))) for _ in range(MANY)]
-        self.write("prompts.jsonl", "".join(json.dumps({"prompt": p}) + "\n" for p in prompts))
-        self.file = self.ini("[rows]\nplugin = jsonl\npath = prompts.jsonl\ncolumns.prompt = utf8\n[backend]\nplugin = cpu\ncores = 1\n"
-                             f"[model]\nplugin = llm/model\nbackend = backend\npath = {model}\ncontext = {CONTEXT}\nkv = {kv}\nbatch = {MANY}\n"
-                             f"[answer]\nplugin = llm/generate\nmodel = model\ntemplate = none\nmax_tokens = {tokens}\ntemperature = 0.8\n"
-                             "[out]\nplugin = jsonl\npath = out.jsonl\nfields = id, answer, finish, tokens_out\n")
+        self.file = self.ini(self.answers(model, prompts, model={"context": CONTEXT, "kv": kv, "batch": MANY},
+                                          answer={"max_tokens": tokens, "temperature": 0.8}, out={"fields": "id, answer, finish, tokens_out"}))
 
     def run_it(self, *overrides):
         """What was written; tokens of the cache, MiB of the sum; what the scheduler did; the most memory seen meanwhile."""
@@ -74,8 +68,7 @@ def watch(process, most):
 class Tiny(Load):
     def setUp(self):
         super().setUp()
-        subprocess.run([sys.executable, "-B", os.path.join(jv.SOURCE, "tests/tiny_gguf.py"), self.path("tiny.gguf"), "--type", "q8_0"], check=True)
-        self.prepare("tiny.gguf", "f32", 100)
+        self.prepare(self.tiny("tiny.gguf", "--type", "q8_0"), "f32", 100)
 
     def test_many_on_a_cache_for_few(self):
         self.check_load(3 << 20, 64 << 20, 1)

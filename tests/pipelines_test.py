@@ -2,12 +2,9 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import jv
-
-TINY = os.path.join(jv.SOURCE, "tests/tiny_gguf.py")
 
 
 def config(name):
@@ -18,10 +15,6 @@ class Pipelines(jv.Case):
     def setUp(self):
         super().setUp()
         self.model = "model.path=" + self.tiny("tiny.gguf", "--type", "q8_0")
-
-    def tiny(self, name, *options):
-        subprocess.run([sys.executable, TINY, self.path(name), *options], check=True, stdout=subprocess.DEVNULL)
-        return name
 
     def documents(self):
         self.write("docs/a.html", b"<p>One &amp; <b>two</b>.</p><script>x()</script>")
@@ -115,7 +108,7 @@ class Pipelines(jv.Case):
         self.assertNotIn("top", with_bos[0])
 
     def test_bos_as_the_file_says(self):
-        sys.path.insert(0, os.path.dirname(TINY))
+        sys.path.insert(0, os.path.join(jv.SOURCE, "tests"))
         import tiny_gguf
         model = tiny_gguf.tiny()
         model.put("tokenizer.ggml.add_bos_token", tiny_gguf.BOOL, True)

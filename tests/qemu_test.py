@@ -4,7 +4,6 @@ level gives here. `Tiny` with tiny models; `Whole`, some half an hour, the whole
 qemu has no AVX-512: a Skylake server is a Haswell to it."""
 
 import concurrent.futures
-import json
 import os
 import re
 import shutil
@@ -24,32 +23,6 @@ PROCESSORS = {
     "Haswell": ("avx2", "AVX2 FMA", {"avxvnni": "AVX2 VNNI", "avx512": "AVX512 VNNI"}),
     "Skylake-Server": ("avx2", "AVX2 FMA", {"avx512": "AVX512 VNNI"}),
 }
-INI = """[rows]
-plugin = jsonl
-path = prompts.jsonl
-columns.prompt = utf8
-[backend]
-plugin = cpu
-cores = 1
-[model]
-plugin = llm/model
-path = {}
-backend = backend
-context = 128
-prefill_chunk = 40
-[answer]
-plugin = llm/generate
-model = model
-template = none
-threads = 3
-max_tokens = {}
-temperature = 0.7
-logprobs = 1
-[out]
-plugin = jsonl
-path = out.jsonl
-fields = id, answer, logprobs
-"""
 
 
 def emulate(processor, argv, **more):
@@ -59,8 +32,8 @@ def emulate(processor, argv, **more):
 
 class Emulated(jv.Case):
     def write_pipeline(self, model, prompts, tokens):
-        self.write("prompts.jsonl", "".join(json.dumps({"prompt": p}) + "\n" for p in prompts))
-        self.ini(INI.format(model, tokens))
+        self.ini(self.answers(model, prompts, model={"context": 128, "prefill_chunk": 40}, out={"fields": "id, answer, logprobs"},
+                              answer={"threads": 3, "max_tokens": tokens, "temperature": 0.7, "logprobs": 1}))
 
     def compare(self, processor):
         """A run there and one of the same level here."""
@@ -80,7 +53,7 @@ class Tiny(Emulated):
     def setUp(self):
         super().setUp()
         for family, type in (("llama", "mixed"), ("gemma3", "q8_0")):
-            subprocess.run([sys.executable, "-B", os.path.join(jv.SOURCE, "tests/tiny_gguf.py"), self.path(family + ".gguf"), "--family", family, "--type", type], check=True)
+            self.tiny(family + ".gguf", "--family", family, "--type", type)
 
     def test_generation(self):
         for family in ("llama", "gemma3"):

@@ -3,39 +3,14 @@ answers with the bytes it always gives, or says that memory is missing and ends 
 it); never by a signal, never in silence."""
 
 import concurrent.futures
-import json
 import os
 import resource
 import subprocess
-import sys
 
 import jv
 
 # What the loader of programs, pthread_create and the rest say then.
 MEMORY = ("memory", "cannot map", "failed to map", "cannot allocate", "Cannot allocate", "threads to be had", "no thread to be had", "no thread for", "does not load", "cannot be started")
-INI = """[rows]
-plugin = jsonl
-path = prompts.jsonl
-columns.prompt = utf8
-[backend]
-plugin = cpu
-cores = 2
-[model]
-plugin = llm/model
-path = {}
-backend = backend
-context = 128
-[answer]
-plugin = llm/generate
-model = model
-template = none
-threads = 4
-max_tokens = 8
-[out]
-plugin = jsonl
-path = {{}}
-fields = id, answer
-"""
 
 
 class Limited(jv.Case):
@@ -49,8 +24,8 @@ class Limited(jv.Case):
         return p.returncode, p.stderr.decode("utf-8", "replace"), written
 
     def sweep(self, model, limits):
-        self.text = INI.format(model)
-        self.write("prompts.jsonl", "".join(json.dumps({"prompt": "the quick " * i}) + "\n" for i in range(1, 9)))
+        self.text = self.answers(model, ["the quick " * i for i in range(1, 9)], backend={"cores": 2}, model={"context": 128},
+                                 answer={"threads": 4, "max_tokens": 8}, out={"path": "{}"})
         status, err, expected = self.run_in(0, "free")
         self.assertEqual((status, len(expected.splitlines())), (0, 8), err)
 
@@ -76,8 +51,7 @@ class Limited(jv.Case):
 
 class Tiny(Limited):
     def test_all_limits(self):
-        subprocess.run([sys.executable, "-B", os.path.join(jv.SOURCE, "tests/tiny_gguf.py"), self.path("tiny.gguf"), "--type", "mixed"], check=True)
-        self.sweep("tiny.gguf", [*range(4 << 20, 40 << 20, 256 << 10), *range(40 << 20, 800 << 20, 16 << 20)])
+        self.sweep(self.tiny("tiny.gguf", "--type", "mixed"), [*range(4 << 20, 40 << 20, 256 << 10), *range(40 << 20, 800 << 20, 16 << 20)])
 
 
 class Small(Limited):
