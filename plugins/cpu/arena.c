@@ -8,14 +8,14 @@
 #include <sys/mman.h>
 
 #define PAGE (UINT64_C(2) << 20)   /* a huge one */
-#define PIECE (UINT64_C(32) << 20) /* least size of a piece: what is left at its end stays unwritten */
+#define PIECE (UINT64_C(32) << 20) /* least size of a piece: what nothing fits into stays unwritten */
 #define ALIGN UINT64_C(64)
 
 typedef struct arena_piece {
     struct arena_piece *next;
-    uint8_t *map, *at; /* at: the first huge page in map */
-    uint64_t mapped, bytes, used;
-    uint64_t live; /* how many parts are in use */
+    uint8_t *map, *at;    /* at: the first huge page in map */
+    uint64_t bytes, used; /* from `at` on; mapped is a page more */
+    uint64_t live;        /* how many parts are in use */
 } arena_piece;
 
 static arena_piece *map_piece(uint64_t bytes)
@@ -23,8 +23,8 @@ static arena_piece *map_piece(uint64_t bytes)
     arena_piece *p = malloc(sizeof *p);
     if (!p) return NULL;
     bytes = bytes < PIECE ? PIECE : (bytes + PAGE - 1) / PAGE * PAGE;
-    *p = (arena_piece){.mapped = bytes + PAGE, .bytes = bytes};
-    p->map = mmap(NULL, p->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *p = (arena_piece){.bytes = bytes};
+    p->map = mmap(NULL, bytes + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p->map == MAP_FAILED) {
         free(p);
         return NULL;
@@ -41,12 +41,10 @@ void *arena_new(arena *a, uint64_t bytes)
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     pthread_mutex_lock(&a->lock);
     arena_piece *p = a->pieces;
-    if (!p || p->bytes - p->used < bytes) {
-        p = map_piece(bytes);
-        if (p) {
-            p->next = a->pieces;
-            a->pieces = p;
-        }
+    while (p && p->bytes - p->used < bytes) p = p->next;
+    if (!p && (p = map_piece(bytes))) {
+        p->next = a->pieces;
+        a->pieces = p;
     }
     if (p) {
         new = p->at + p->used;
@@ -66,7 +64,7 @@ void arena_free(arena *a, void *p)
     piece = *at;
     if (piece && --piece->live == 0) {
         *at = piece->next;
-        munmap(piece->map, piece->mapped);
+        munmap(piece->map, piece->bytes + PAGE);
         free(piece);
     }
     pthread_mutex_unlock(&a->lock);

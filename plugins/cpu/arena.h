@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
-/* Zeroed is a lock's and a list's beginning: an arena needs no call before its first use. From any thread. */
+/* All zeroes it is empty: no call is needed before the first use, or after the last part is freed. From any thread. */
 typedef struct arena {
     pthread_mutex_t lock;
     struct arena_piece *pieces;
