@@ -80,6 +80,9 @@ static void leave(struct jvc_pipeline *pl, int seconds)
         jvc_say("%s does not hear the cancel as it starts: gone after %d %s", jvc_stage_place(s), seconds, some);
     else
         jvc_say("a stage does not hear the cancel: gone after %d %s", seconds, some);
+    long long cancelled = atomic_load(&pl->roots_cancelled);
+    jvc_say("cut short: %lld finished, %lld cancelled, %u left on the way", atomic_load(&pl->roots_done) - cancelled,
+        cancelled, on_their_way(pl));
     jvc_dead_leave(pl);
     _exit(1);
 }

@@ -292,6 +292,7 @@ class Signals(jv.Case):
         status, lines, err = self.interrupt(NUMBERS + WORK + OUT.format("work"), "w.pieces=100000", "w.ms=5", "w.deaf=yes", "n.count=1", times=2, first=b"0:0")
         self.assertEqual(status, 1, err)
         self.assertIn("does not hear the cancel", err)
+        self.assertIn("jevons: cut short: 0 finished, 0 cancelled, 1 left on the way\n", err)
         self.assertGreater(time.monotonic() - begun, 4)
 
     def interrupt_start(self, *overrides, source="probe/numbers"):
